@@ -1,0 +1,55 @@
+# One vocabulary for people, hooks and CI. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format lock bench bench-cycles clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+# Bytecode is compiled once at install: otherwise every process compiles the world anew.
+UV := env -u PYTHONDONTWRITEBYTECODE VIRTUAL_ENV="$(CURDIR)/$(VENV)" UV_COMPILE_BYTECODE=1 \
+	UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-}}" $(BIN)/uv
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed  ## Make the environment in .venv, exactly as constraints.txt says
+
+$(VENV)/.installed: constraints.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 must be on the PATH, found none"; exit 1; }
+	@echo "installing into $(VENV) (about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet "uv>=0.9,<1"
+	@$(UV) pip install --quiet --no-deps -r constraints.txt
+	@$(UV) pip install --quiet --no-deps --editable .
+	@touch $@
+
+run: install  ## The whole chain on the embedded demo data: ends with a registered model and a report
+	@$(BIN)/kintsugi run $(ARGS)
+
+test: install  ## All tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: install  ## Style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: install  ## Let ruff put the code in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: install  ## Resolve constraints.txt anew (no addresses in it)
+	@env -u UV_FIND_LINKS VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip compile pyproject.toml --all-extras --group dev \
+		--group embedded-llm --python-version 3.11 --no-annotate --no-header --quiet --upgrade --output-file constraints.txt
+
+bench: install  ## Times, memory and framework overhead of the main job, into BENCHMARKS.md's form
+	@$(BIN)/python tests/benchmarks/main_job.py $(ARGS)
+
+bench-cycles: install  ## Eleven survey cycles: what each correction buys, per cycle
+	@$(BIN)/python tests/benchmarks/eleven_cycles.py $(ARGS)
+
+clean:  ## Remove the environment and caches, never anyone's runs
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
