@@ -1,0 +1,157 @@
+"""What is declared of a column, checked part by part with pandera: the first breach is a sentence, not a traceback.
+
+Values of the wrong type and infinite values stop everything. Values outside a column's valid range become missing and
+are counted, because real tables hold a few; a column that is mostly outside has the wrong unit.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from components.contracts import Column
+from components.errors import InputError
+from components.ingestion.values import BoolArray, numbers, positives, stored, texts, unreadable
+
+_LARGEST_WHOLE = 2.0**53
+_PRESENT = "present in every row"
+
+Rule = tuple[str, Callable[["pd.Series[Any]"], BoolArray]]
+
+
+def rules(column: Column) -> list[Rule]:
+    """What each present value of ``column`` must be, in words and as a vectorised test that is true where broken."""
+    if column.role in ("weak_label", "evaluation_label"):
+        return [("1, 0, true or false unless positive is declared", lambda s: positives(s, column.positive)[1])]
+    words = {
+        "number": "a number",
+        "flag": "0 or 1",
+        "time": "a time in ISO 8601, not a bare number",
+        "category": "text",
+    }
+    found: list[Rule] = [(words[column.kind], lambda s: unreadable(s, column.kind))]
+    if column.kind == "number":
+        found.append(("finite", lambda s: np.isinf(numbers(s)[0])))
+    if column.role == "id" and column.kind == "number":
+        found.append(("a whole number below 2**53 (declare kind: category for other ids)", _not_whole))
+    if column.role == "weight":
+        found.append(("at least 0", lambda s: numbers(s)[0] < 0))
+    return found
+
+
+def _not_whole(values: "pd.Series[Any]") -> BoolArray:
+    found = numbers(values)[0]
+    return np.asarray((found != np.floor(found)) | (np.abs(found) >= _LARGEST_WHOLE))
+
+
+def schema(columns: Sequence[Column]) -> Any:
+    """The ``pandera.DataFrameSchema`` of the table as the source gives it."""
+    import pandera.pandas as pa
+
+    def check(rule: Rule) -> Any:
+        words, broken = rule
+        return pa.Check(lambda values: pd.Series(~broken(values), index=values.index), name=words)
+
+    return pa.DataFrameSchema(
+        {
+            column.name: pa.Column(
+                nullable=column.role not in ("id", "weight"), checks=[check(rule) for rule in rules(column)]
+            )
+            for column in columns
+        }
+    )
+
+
+def validate(frame: pd.DataFrame, columns: Sequence[Column], names_of_rows: Callable[[int], str]) -> None:
+    """Check one part of the source; ``names_of_rows`` tells what a person calls the row at a position.
+
+    Raises:
+        InputError: A value breaks a rule; of several the first in the first row.
+    """
+    from pandera.errors import SchemaErrors
+
+    try:
+        schema(columns).validate(frame, lazy=True)
+    except SchemaErrors as problem:
+        first = problem.failure_cases.sort_values("index", kind="stable").iloc[0]
+        missing = first["check"] == "not_nullable"
+        value = "nothing" if missing else repr(_shown(first["failure_case"]))
+        rule = _PRESENT if missing else first["check"]
+        raise InputError(
+            f"column {first['column']!r} must be {rule}, got {value} in {names_of_rows(int(first['index']))}"
+        ) from None
+
+
+def _shown(value: object) -> object:
+    plain = value.item() if isinstance(value, np.generic) else value
+    return plain if isinstance(plain, str | int | float | bool) else str(plain)
+
+
+def row_names(frame: pd.DataFrame, identifier: str | None, offset: int) -> Callable[[int], str]:
+    """Call rows by their id where there is one, and otherwise by their place in the source, counted from 1."""
+
+    def name(position: int) -> str:
+        if identifier is None:
+            return f"row {offset + position + 1}"
+        written = texts(frame[identifier].iloc[[position]]).iloc[0]
+        return f"row {position + 1} of a part" if pd.isna(written) else f"the row with {identifier} {written}"
+
+    return name
+
+
+def typed(frame: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
+    """Every column as it is stored; labels are 1.0, 0.0 or NaN."""
+    found = {}
+    for column in columns:
+        if column.role in ("weak_label", "evaluation_label"):
+            found[column.name] = pd.Series(positives(frame[column.name], column.positive)[0], index=frame.index)
+        else:
+            found[column.name] = stored(frame[column.name], column.kind)
+    return pd.DataFrame(found)
+
+
+def within_ranges(
+    frame: pd.DataFrame, columns: Iterable[Column]
+) -> tuple[pd.DataFrame, dict[str, int], dict[str, int]]:
+    """The table with values out of range made missing; how many those were; how many values there were at all."""
+    changed, invalid, present = {}, {}, {}
+    for column in columns:
+        if not _has_range(column):
+            continue
+        values = frame[column.name]
+        low = -np.inf if column.minimum is None else column.minimum
+        high = np.inf if column.maximum is None else column.maximum
+        outside = (values < low) | (values > high)
+        invalid[column.name], present[column.name] = int(outside.sum()), int(values.notna().sum())
+        changed[column.name] = values.where(~outside)
+    return frame.assign(**changed), invalid, present
+
+
+def _has_range(column: Column) -> bool:
+    return column.kind == "number" and (column.minimum is not None or column.maximum is not None)
+
+
+def range_notes(columns: Iterable[Column], invalid: dict[str, int], present: dict[str, int]) -> list[str]:
+    """One sentence for each column that had values out of range.
+
+    Raises:
+        InputError: More than half of a column's values are out of range.
+    """
+    notes = []
+    for column in columns:
+        wrong, there = invalid.get(column.name, 0), present.get(column.name, 0)
+        bounds = f"[{_bound(column.minimum, '-inf')}, {_bound(column.maximum, 'inf')}]"
+        unit = f" {column.unit}" if column.unit else ""
+        if 2 * wrong > there:
+            raise InputError(
+                f"column {column.name!r} must lie in {bounds}{unit}, got {wrong} of {there} values outside; "
+                "is it in another unit?"
+            )
+        if wrong:
+            notes.append(f"{wrong} of {there} values of {column.name} lie outside {bounds}{unit} and became missing")
+    return notes
+
+
+def _bound(value: float | None, absent: str) -> str:
+    return absent if value is None else f"{value:g}"
