@@ -1,0 +1,76 @@
+"""Beliefs about c = P(labeled | positive), which fixes the class prior: prior = share of labeled rows / c.
+
+Positives and unlabeled rows alone fix the prior only up to an interval. It is at least the share of labeled rows and
+at most what best bin estimation finds; a method picks a belief inside by an assumption that its note names.
+All beliefs live on one grid, so that they multiply from batch to batch.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.contracts import FloatArray, LabelFrequency, frozen
+from components.errors import InputError
+
+STEP = 0.005
+GRID = frozen(np.arange(1, 201) * STEP)
+FLOOR = 1e-9  # no batch may rule a value out for ever
+
+
+class Estimates(Protocol):
+    """Turns rows of a batch into a belief about the label frequency."""
+
+    def estimate(
+        self, features: FloatArray, labelled: NDArray[np.bool_], previous: LabelFrequency | None = None
+    ) -> LabelFrequency:
+        """The belief after rows with ``features`` [n, d] and ``labelled`` [n]; ``previous`` is the belief before."""
+
+
+def update_belief(
+    log_likelihood: FloatArray, previous: LabelFrequency | None, retain: float, labelled: NDArray[np.bool_]
+) -> FloatArray:
+    """[g] density on ``GRID``: likelihood times the previous belief to the power ``retain``.
+
+    Args:
+        log_likelihood: [g] over ``GRID``, -inf where a value is ruled out.
+        previous: The belief before; None: uniform.
+        retain: How much of the previous belief is kept, in [0, 1].
+        labelled: [n] the labels of the batch; values of c below their share would need a prior above one.
+    """
+    before = np.ones(len(GRID)) if previous is None else (on_grid(previous) + FLOOR) ** retain
+    logs = np.where(labelled.mean() <= GRID, log_likelihood, -np.inf) + np.log(before)
+    density = np.exp(logs - logs.max())
+    return np.asarray(density / density.sum())
+
+
+def on_grid(belief: LabelFrequency) -> FloatArray:
+    """[g] the belief as masses on ``GRID``; each mass is spread over the cell around its point."""
+    if np.array_equal(belief.grid, GRID):
+        return belief.density
+    middles = (belief.grid[1:] + belief.grid[:-1]) / 2
+    edges = np.concatenate([belief.grid[:1], middles, belief.grid[-1:]])
+    below = np.concatenate([[0.0], np.cumsum(belief.density)])
+    reached = np.interp((GRID[1:] + GRID[:-1]) / 2, edges, below, left=0.0, right=1.0)
+    return np.diff(np.concatenate([[0.0], reached, [1.0]]))
+
+
+def check_rows(features: FloatArray, labelled: NDArray[np.bool_]) -> None:
+    """Refuse rows that no belief can come from.
+
+    Raises:
+        InputError: Features are not a finite matrix, or not both labeled and unlabeled rows are there.
+    """
+    if features.ndim != 2 or labelled.shape != features.shape[:1]:
+        raise InputError(f"labelled must hold one value for each row, got {labelled.shape} for {features.shape}")
+    if not np.isfinite(features).all():
+        raise InputError("features must be finite, found NaN or infinity")
+    if labelled.all() or not labelled.any():
+        raise InputError(f"labelled must hold both values, got {int(labelled.sum())} of {len(labelled)} labeled")
+
+
+def draw_rows(count: int, maximum: int, seed: int) -> NDArray[np.int64]:
+    """Positions of at most ``maximum`` of ``count`` rows, in order."""
+    if count <= maximum:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, maximum, replace=False))
