@@ -1,0 +1,219 @@
+"""The risk that a head learns from: rows streamed from Parquet, rewritten by what their labels mean.
+
+Each row belongs to one or more sources (labeled, everyone), each source is a known mixture of the classes, and the
+risk of the target population is a weighted sum of losses over the sources (``components.weak``). This module
+streams the rows, applies the head, and hands the learning rule a number to descend on.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from components.contracts import ROW, Dataset, FloatArray, Part, WeakData
+from components.features import FeatureMap
+from components.heads import Head
+from components.storage import stream_rows
+from components.weak import RiskCorrection, decontamination, group_risks, logistic_losses
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BUFFER = 65_536
+
+
+@dataclass(frozen=True, eq=False)
+class Minibatch:
+    """Rows as tensors.
+
+    Attributes:
+        features: [n, d].
+        sources: [n, S] bool.
+        weights: [n, S].
+    """
+
+    features: "Tensor"
+    sources: "Tensor"
+    weights: "Tensor"
+
+    def rows(self, index: "Tensor") -> "Minibatch":
+        """The rows at ``index``."""
+        return Minibatch(self.features[index], self.sources[index], self.weights[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Labelling:
+    """What a label says of its row: the sources, their class mixtures, and the weights of rows within them.
+
+    Classes are ordered [positive, negative]; source 0 is always the labeled rows.
+
+    Attributes:
+        mixture: [2, 2] class composition of each source.
+        prior: [2] class prior of the population the risk is for.
+        everyone: True: source 1 is all rows, the labeled ones included; False: source 1 is the unlabeled rows only.
+        weights: Importance weight of each row within each source, columns 0 and 1 indexed by ``_row``; None: ones.
+    """
+
+    mixture: FloatArray
+    prior: FloatArray
+    everyone: bool = True
+    weights: pd.DataFrame | None = None
+
+    @classmethod
+    def unlabeled_is_negative(cls, share: float) -> "Labelling":
+        """The naive reading: who is not labeled is negative. ``share`` is the share of labeled rows."""
+        return cls(np.eye(2), np.array([share, 1 - share]), everyone=False)
+
+    @classmethod
+    def positive_unlabeled(
+        cls, mixture_prior: float, target_prior: float, weights: pd.DataFrame | None = None
+    ) -> "Labelling":
+        """Labeled rows are positives, all rows are a mixture with ``mixture_prior`` positives among them."""
+        mixture = np.array([[1.0, 0.0], [mixture_prior, 1 - mixture_prior]])
+        return cls(mixture, np.array([target_prior, 1 - target_prior]), weights=weights)
+
+    def sources(self, labelled: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> "np.ndarray":  # type: ignore[type-arg]  # bool [n, 2]
+        """[n, 2] which source each row belongs to."""
+        return np.column_stack([labelled, np.ones_like(labelled) if self.everyone else ~labelled])
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Where the rows come from.
+
+    Attributes:
+        dataset: The table.
+        features: Turns its rows into features.
+        batches: Indices of the batches that are read.
+        part: Which part of each batch.
+    """
+
+    dataset: Dataset
+    features: FeatureMap
+    batches: tuple[int, ...]
+    part: Part
+
+    def frames(self, seed: int = 0) -> Iterator[pd.DataFrame]:
+        """The rows in shuffled chunks of bounded size."""
+        columns = [column.name for column in self.features.columns] + [self.dataset.weak_label]
+        return stream_rows(self.dataset, columns, BUFFER, self.batches, (self.part,), seed)
+
+    def chunks(self, labelling: Labelling, seed: int = 0) -> Iterator[Minibatch]:
+        """The same rows as tensors."""
+        for frame in self.frames(seed):
+            yield self._tensors(frame, labelling)
+
+    def matrix(self) -> tuple[FloatArray, "np.ndarray", FloatArray]:  # type: ignore[type-arg]  # bool [n]
+        """Features [n, d], labeled [n] and row keys [n] of all rows at once, in one order that never changes."""
+        frame = pd.concat(list(self.frames())).sort_values(ROW, kind="stable")
+        labelled = frame[self.dataset.weak_label].to_numpy() == 1
+        return self.features.transform(frame), labelled, frame[ROW].to_numpy()
+
+    def _tensors(self, frame: pd.DataFrame, labelling: Labelling) -> Minibatch:
+        import torch
+
+        sources = labelling.sources(frame[self.dataset.weak_label].to_numpy() == 1)
+        weights = sources.astype(float)
+        if labelling.weights is not None:
+            weights = labelling.weights.loc[frame[ROW].to_numpy()].to_numpy() * sources
+        features = torch.from_numpy(np.ascontiguousarray(self.features.transform(frame)))
+        return Minibatch(features, torch.from_numpy(sources), torch.from_numpy(weights))
+
+
+@dataclass(eq=False)
+class WeakObjective:
+    """An :class:`~components.ports.Objective`: the corrected mean risk of a head.
+
+    Chunks that fit into one buffer are kept, so that a small table is read once and a large one is streamed anew
+    each epoch.
+
+    Attributes:
+        head: Turns features into logits.
+        labelling: What labels mean.
+        correction: What is done where a group's risk turns negative.
+        origin: Rows on disk, or rows in memory.
+        effective_share: Kish effective sample share of the weights; the risk speaks for that share of the rows.
+    """
+
+    head: Head
+    labelling: Labelling
+    correction: RiskCorrection
+    origin: "Rows | WeakData | Minibatch"
+    effective_share: float = 1.0
+    _kept: list[Minibatch] = field(default_factory=list, repr=False)
+    _rows: int = 0
+    _coefficients: "Tensor | None" = field(default=None, repr=False)
+    _source_weights: "Tensor | None" = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        import torch
+
+        counts = np.zeros(len(self.labelling.mixture))
+        for chunk in self._chunks(0):
+            self._rows += len(chunk.features)
+            counts += chunk.weights.sum(0).numpy()
+            self._kept = [chunk] if self._rows <= BUFFER else []
+        rewritten = decontamination(self.labelling.mixture, self.labelling.prior, counts)
+        self._coefficients = torch.from_numpy(np.array(rewritten))
+        self._source_weights = torch.from_numpy(rewritten.sum(axis=0) / counts)
+
+    @property
+    def rows(self) -> float:
+        """Effective number of rows."""
+        return self._rows * self.effective_share
+
+    def minibatches(self, rows: int, seed: int) -> Iterator[Minibatch]:
+        """One epoch of minibatches, shuffled by ``seed``."""
+        import torch
+
+        generator = torch.Generator().manual_seed(seed)
+        for chunk in self._kept or self._chunks(seed):
+            order = torch.randperm(len(chunk.features), generator=generator)
+            for begin in range(0, len(order), rows):
+                yield chunk.rows(order[begin : begin + rows])
+
+    def risk(self, theta: "Tensor", minibatch: object) -> "Tensor":
+        """The corrected risk on one minibatch."""
+        assert isinstance(minibatch, Minibatch)
+        assert self._coefficients is not None
+        return self.correction.objective(self._groups(theta, minibatch), self._coefficients)
+
+    def value(self, theta: "Tensor") -> "Tensor":
+        """The corrected risk over all rows, a smooth function wherever no group's risk is zero; streamed once."""
+        import torch
+
+        total = torch.zeros((), dtype=torch.float64)
+        for chunk in self._kept or self._chunks(0):
+            total = total + self._groups(theta, chunk).sum() * len(chunk.features) / self._rows
+        return total
+
+    def curvature(self, theta: "Tensor") -> "Tensor":
+        """[P] diagonal Gauss-Newton matrix of rows times the risk over all data, cut off at zero."""
+        import torch
+
+        assert self._source_weights is not None
+        total = torch.zeros_like(theta)
+        for chunk in self._kept or self._chunks(0):
+            probability = self.head.logits(theta, chunk.features).sigmoid()
+            weight = (chunk.weights @ self._source_weights) * probability * (1 - probability)
+            total += self.head.curvature(theta, chunk.features, weight)
+        return (total * self.rows).clamp(min=0)
+
+    def _groups(self, theta: "Tensor", minibatch: Minibatch) -> "Tensor":
+        losses = logistic_losses(self.head.logits(theta, minibatch.features))
+        assert self._coefficients is not None
+        return group_risks(losses, minibatch.sources, minibatch.weights, self._coefficients)
+
+    def _chunks(self, seed: int) -> Iterator[Minibatch]:
+        import torch
+
+        if isinstance(self.origin, Minibatch):
+            yield self.origin
+        elif isinstance(self.origin, Rows):
+            yield from self.origin.chunks(self.labelling, seed)
+        else:
+            data = self.origin
+            features, weights = (torch.tensor(np.array(part)) for part in (data.features, data.weights))
+            yield Minibatch(features, torch.tensor(np.array(data.sources)), weights)
