@@ -1,0 +1,213 @@
+"""Where the replicates inside a stage run: here, in threads, in processes, on Ray."""
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from components.errors import InputError, OutsideError
+from components.ports import Item, Map, Result, in_order
+from tasks.settings import Settings
+
+RAY_OBJECT_STORE_BYTES = 200 * 2**20
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+
+@contextmanager
+def open_map(settings: Settings) -> Iterator[Map]:
+    """The parallel map that ``settings.map`` names; what it started is stopped at the end.
+
+    Results come in the order of the items. An exception of the function comes out as it is, and drops the items
+    that have not begun.
+
+    Raises:
+        OutsideError: Workers could not be started.
+    """
+    match settings.map:
+        case "inline":
+            yield in_order
+        case "threads":
+            with _threads(settings.worker_count) as mapped:
+                yield mapped
+        case "processes":
+            with _processes(settings.worker_count) as mapped:
+                yield mapped
+        case "ray":
+            with _ray(settings) as mapped:
+                yield mapped
+
+
+@contextmanager
+def _threads(workers: int) -> Iterator[Map]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="map")
+
+    def mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterable[Result]:
+        return pool.map(function, items)
+
+    try:
+        yield mapped
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Map]:
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    # loky and not concurrent.futures: its workers do not import the caller's main module, and get their environment
+    # before their first import, which is the only time BLAS reads the number of threads.
+    pool = ProcessPoolExecutor(workers, env=ONE_THREAD)
+    with tempfile.TemporaryDirectory(prefix="kintsugi-map-") as folder:
+
+        def mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterable[Result]:
+            shipped = _ship(function, Path(folder))
+            return _collect(pool.map(partial(_call_shipped, shipped), items))
+
+        try:
+            yield mapped
+        finally:
+            pool.shutdown(wait=True, kill_workers=True)
+
+
+@contextmanager
+def _ray(settings: Settings) -> Iterator[Map]:
+    import ray
+
+    on_terminate = signal.getsignal(signal.SIGTERM)  # ray.init replaces it
+    started = _connect(ray, settings)
+    remote: Any = ray.remote(_call)
+
+    def mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterable[Result]:
+        try:
+            shared = ray.put(function)
+        except TypeError as error:
+            raise _unpicklable(function, error) from error
+        return _gather(ray, [remote.remote(shared, item) for item in items])
+
+    try:
+        yield mapped
+    finally:
+        if started is not None:
+            ray.shutdown()
+            signal.signal(signal.SIGTERM, on_terminate)
+            shutil.rmtree(started, ignore_errors=True)
+
+
+def _connect(ray: ModuleType, settings: Settings) -> Path | None:
+    """Join or start Ray; the folder of a Ray that is ours to stop, None for one that ran before us."""
+    if ray.is_initialized():
+        return None
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("a Ray map must be opened in the main thread: ray.init hangs in any other")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Sockets live below this folder, and their paths may have about 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    ours: dict[str, Any] = {
+        "num_cpus": settings.worker_count,
+        "object_store_memory": RAY_OBJECT_STORE_BYTES,
+        "include_dashboard": False,
+        "_temp_dir": str(folder),
+    }
+    local = settings.ray_address == "local"
+    try:
+        if not local:
+            _knock(settings.ray_address)
+        ray.init(address=settings.ray_address, log_to_driver=False, logging_level="error", **(ours if local else {}))
+    except (OSError, RuntimeError, ValueError) as error:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+        raise OutsideError(
+            f"Ray at {settings.ray_address!r} does not answer ({_first_line(error)}); start it, "
+            "or set KINTSUGI_MAP=processes"
+        ) from error
+    return folder
+
+
+def _knock(address: str) -> None:
+    """Raise OSError when nobody listens; ray.init itself would try for minutes and then end the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=5).close()
+
+
+def _gather(ray: ModuleType, pending: list[Any]) -> Iterator[Any]:
+    try:
+        while pending:
+            yield ray.get(pending[0])
+            del pending[0]
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    except ray.exceptions.RayError as error:
+        raise OutsideError(
+            f"a Ray worker died ({_first_line(error)}); try fewer workers with KINTSUGI_WORKERS"
+        ) from error
+    finally:
+        for each in pending:
+            ray.cancel(each, force=False)
+
+
+def _collect(results: Iterator[Result]) -> Iterator[Result]:
+    from joblib.externals.loky import BrokenProcessPool
+
+    try:
+        yield from results
+    except BrokenProcessPool as error:
+        raise OutsideError(
+            f"a worker process died ({_first_line(error)}), most often for want of memory; "
+            "try fewer workers with KINTSUGI_WORKERS"
+        ) from error
+
+
+def _ship(function: Callable[[Item], Result], folder: Path) -> str:
+    """Write a function once, with all the data bound to it, for every worker to read once."""
+    import cloudpickle  # type: ignore[import-untyped]  # it has no stubs
+
+    handle, path = tempfile.mkstemp(dir=folder)
+    with os.fdopen(handle, "wb") as file:
+        try:
+            cloudpickle.dump(function, file)
+        except Exception as error:
+            raise _unpicklable(function, error) from error
+    return path
+
+
+@lru_cache(maxsize=1)
+def _shipped(path: str) -> Callable[[Any], Any]:
+    import pickle
+
+    with Path(path).open("rb") as file:
+        function: Callable[[Any], Any] = pickle.load(file)  # noqa: S301 - written by our own parent a moment ago
+    return function
+
+
+def _call_shipped(path: str, item: Item) -> Any:
+    return _shipped(path)(item)
+
+
+def _call(function: Callable[[Item], Result], item: Item) -> Result:
+    return function(item)
+
+
+def _unpicklable(function: Callable[[Item], Result], error: Exception) -> InputError:
+    inner: Any = function
+    while isinstance(inner, partial):
+        inner = inner.func
+    name = getattr(inner, "__qualname__", repr(inner))
+    return InputError(
+        f"function {name} must be picklable to run in another process ({_first_line(error)}); use map=threads"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

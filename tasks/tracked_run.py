@@ -1,0 +1,224 @@
+"""One tracked run while it goes on: its parameters, metrics, files and end."""
+
+import json
+import math
+import os
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from components.contracts import Column, Dataset
+from components.errors import OutsideError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from mlflow import MlflowClient
+
+FLUSH_SECONDS = 2.0
+METRICS_KEPT = 500
+METRICS_PER_CALL = 1000  # the API's limit
+PARAMETERS_PER_CALL = 100  # the API's limit
+LONGEST_PARAMETER = 6000
+LONGEST_TAG = 5000
+SERVER_FAULTS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
+COLUMN_TYPES = {"number": "double", "flag": "double", "category": "string", "time": "datetime"}
+
+
+class TrackedRun:
+    """One run while it goes on, and the report to lend to what it does.
+
+    Metrics are kept and sent together, at the latest two seconds after the next one arrives and at the end.
+    """
+
+    def __init__(self, client: "MlflowClient", uri: str, run_id: str) -> None:
+        self.run_id = run_id
+        self._client, self._uri = client, uri
+        self._kept: list[tuple[str, float, int, int]] = []
+        self._lock = threading.Lock()
+        self._sent = time.monotonic()
+        self._wall, self._cpu = time.monotonic(), _cpu_seconds()
+
+    def __call__(self, step: int, total: int, metrics: Mapping[str, float]) -> None:
+        """Keep the metrics of one step; a store that does not answer is tried again later."""
+        del total
+        now = time.time_ns() // 1_000_000
+        with self._lock:
+            self._kept += [(safe(name), float(value), now, step) for name, value in metrics.items()]
+            due = len(self._kept) >= METRICS_KEPT or time.monotonic() - self._sent > FLUSH_SECONDS
+        if due:
+            self.flush(final=False)
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Metrics of the run as a whole."""
+        self(0, 1, values)
+
+    def flush(self, final: bool = True) -> None:
+        """Send what is kept.
+
+        Raises:
+            OutsideError: ``final``, and the store does not answer.
+        """
+        from mlflow.entities import Metric
+
+        with self._lock:
+            kept, self._kept, self._sent = self._kept, [], time.monotonic()
+        try:
+            for start in range(0, len(kept), METRICS_PER_CALL):
+                batch = [Metric(*each) for each in kept[start : start + METRICS_PER_CALL]]
+                with answering(self._uri):
+                    self._client.log_batch(self.run_id, metrics=batch)
+        except OutsideError:
+            # A metric that arrives twice is stored once, so everything can be sent again.
+            with self._lock:
+                self._kept = kept + self._kept
+            if final:
+                raise
+
+    def parameters(self, method: object | None) -> None:
+        """Log the fields of a frozen method, nested ones as ``outer.inner``."""
+        from mlflow.entities import Param
+
+        flat = [Param(safe(name), value[:LONGEST_PARAMETER]) for name, value in flatten(method).items()]
+        for start in range(0, len(flat), PARAMETERS_PER_CALL):
+            with answering(self._uri):
+                self._client.log_batch(self.run_id, params=flat[start : start + PARAMETERS_PER_CALL])
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags."""
+        from mlflow.entities import RunTag
+
+        with answering(self._uri):
+            batch = [RunTag(safe(name), value[:LONGEST_TAG]) for name, value in values.items()]
+            self._client.log_batch(self.run_id, tags=batch)
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Upload one file."""
+        with answering(self._uri):
+            self._client.log_artifact(self.run_id, str(path), folder or None)
+
+    def artifacts(self, folder: Path, under: str = "") -> None:
+        """Upload everything in a folder."""
+        with answering(self._uri):
+            self._client.log_artifacts(self.run_id, str(folder), under or None)
+
+    def table(self, frame: "pd.DataFrame", name: str) -> None:
+        """Upload a table as ``name``.csv, which the tracking page shows as a table."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"{name}.csv")
+            frame.to_csv(path, index=False)
+            self.artifact(path)
+
+    def figure(self, figure: "Figure", name: str) -> None:
+        """Upload a picture as ``name``.png."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"{name}.png")
+            figure.savefig(path, dpi=120)
+            self.artifact(path)
+
+    def dataset(self, dataset: Dataset, context: str) -> None:
+        """Record which data the run used and for what; name, digest, place and columns, no values."""
+        from mlflow.entities import Dataset as Recorded
+        from mlflow.entities import DatasetInput, InputTag
+
+        recorded = Recorded(
+            name=dataset.path.name,
+            digest=dataset.digest[:16],
+            source_type="local",
+            source=json.dumps({"uri": dataset.path.absolute().as_uri()}),
+            schema=json.dumps({"mlflow_colspec": [_colspec(column) for column in dataset.columns]}),
+            profile=json.dumps({"num_rows": dataset.rows, "num_batches": len(dataset.batches)}),
+        )
+        used = DatasetInput(recorded, [InputTag("mlflow.data.context", context)])
+        with answering(self._uri):
+            self._client.log_inputs(self.run_id, [used])
+
+    def __enter__(self) -> "TrackedRun":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.metrics({"wall_seconds": time.monotonic() - self._wall, "cpu_seconds": _cpu_seconds() - self._cpu})
+            self.flush()
+            if error is not None:
+                self.tags({"exception": f"{type(error).__name__}: {error}"})
+            status = "FINISHED" if error is None else "FAILED" if isinstance(error, Exception) else "KILLED"
+            with answering(self._uri):
+                self._client.set_terminated(self.run_id, status)
+        except OutsideError as lost:
+            if error is None:
+                raise
+            error.add_note(f"and tracking could not be told: {lost}")
+
+
+@contextmanager
+def answering(uri: str) -> Iterator[None]:
+    """Turn a store that does not answer into one sentence; what the store refuses passes as it is.
+
+    Raises:
+        OutsideError: The block found that the store at ``uri`` does not answer.
+    """
+    import sqlalchemy.exc
+    from mlflow.exceptions import MlflowException, RestException
+
+    try:
+        yield
+    except RestException as error:
+        if error.error_code in SERVER_FAULTS:
+            raise unanswered(uri, error) from error
+        raise
+    except MlflowException as error:
+        causes = ("API request to", "OperationalError", "Max retries")
+        if any(cause in str(error) for cause in causes):
+            raise unanswered(uri, error) from error
+        raise
+    except (OSError, sqlalchemy.exc.OperationalError) as error:
+        raise unanswered(uri, error) from error
+
+
+def flatten(value: object, name: str = "") -> dict[str, str]:
+    """The fields of a dataclass as text, those of nested dataclasses under ``outer.inner``; nothing for None."""
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: getattr(value, field.name) for field in fields(value)}
+    elif isinstance(value, Mapping):
+        parts = {str(key): part for key, part in value.items()}
+    elif isinstance(value, Sequence) and any(is_dataclass(part) for part in value):
+        parts = {str(index): part for index, part in enumerate(value)}
+    else:
+        return {name: str(value)} if name else {}
+    flat: dict[str, str] = {}
+    for key, part in parts.items():
+        flat |= flatten(part, f"{name}.{key}" if name else key)
+    return flat
+
+
+def unanswered(uri: str, error: Exception) -> OutsideError:
+    """The sentence for a store that does not answer."""
+    first = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return OutsideError(
+        f"the tracking store {uri} does not answer ({first}); start it, or unset KINTSUGI_TRACKING_URI "
+        "to track in a file of the home folder"
+    )
+
+
+def safe(name: str) -> str:
+    """A name that MLflow takes: what it forbids becomes an underscore."""
+    return re.sub(r"[^\w\-. /:]", "_", name)
+
+
+def _colspec(column: Column) -> dict[str, object]:
+    return {"name": column.name, "type": COLUMN_TYPES[column.kind], "required": False}
+
+
+def _cpu_seconds() -> float:
+    """CPU seconds of this process and of the children that have ended."""
+    return math.fsum(os.times()[:4])

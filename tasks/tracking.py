@@ -1,0 +1,151 @@
+"""One tracked run a flow run, one nested run a stage, safe to use from many threads at once.
+
+Runs are named by their id in every call: MLflow's own active run is a stack per thread, which a task runner's
+worker threads would not share with the flow.
+"""
+
+import logging
+import os
+import sqlite3
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.errors import InputError, OutsideError
+from tasks.settings import Settings
+from tasks.tracked_run import TrackedRun, answering, safe, unanswered
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PATIENCE = {  # a server that is down is known within seconds, not after MLflow's own 7 tries of 120 s each
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+KNOCK_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """An experiment in a tracking store. Small and picklable: it can be handed to any thread or process.
+
+    Attributes:
+        uri: Address of the store, an http(s) or sqlite URL.
+        experiment: Name of the experiment.
+        experiment_id: Its id in the store.
+    """
+
+    uri: str
+    experiment: str
+    experiment_id: str
+
+    @property
+    def client(self) -> "MlflowClient":
+        """The client of this process for this store."""
+        return _client(self.uri)
+
+    @contextmanager
+    def tracked_run(self, name: str, tags: Mapping[str, str] | None = None) -> Iterator[TrackedRun]:
+        """A run that stages can be nested in; FINISHED when the block ends, FAILED when it raises.
+
+        Raises:
+            OutsideError: The store does not answer.
+        """
+        with self._run(name, dict(tags or {})) as run:
+            yield run
+
+    @contextmanager
+    def stage(self, name: str, method: object | None, parent: str) -> Iterator[TrackedRun]:
+        """A run nested in the run with the id ``parent``, with the fields of ``method`` as its parameters.
+
+        Raises:
+            OutsideError: The store does not answer.
+        """
+        with self._run(name, {"mlflow.parentRunId": parent}) as run:
+            run.parameters(method)
+            yield run
+
+    def run_url(self, run_id: str) -> str:
+        """Where a person can see a run in a browser; empty for a store that is a file."""
+        if not self.uri.startswith("http"):
+            return ""
+        return f"{self.uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{run_id}"
+
+    @contextmanager
+    def _run(self, name: str, tags: dict[str, str]) -> Iterator[TrackedRun]:
+        tags |= {"mlflow.source.name": "kintsugi", "mlflow.source.type": "LOCAL"}
+        with answering(self.uri):
+            created = self.client.create_run(self.experiment_id, tags=tags, run_name=name)
+        with TrackedRun(self.client, self.uri, created.info.run_id) as run:
+            yield run
+
+
+def open_tracking(settings: Settings, experiment: str) -> Tracking:
+    """The tracking store of ``settings``, found to answer, with an experiment to log to.
+
+    Raises:
+        OutsideError: The store does not answer.
+        InputError: The experiment was deleted in the store.
+    """
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    uri = settings.tracking_uri or f"sqlite:///{settings.database}"
+    if uri.startswith("http"):
+        _knock(uri)
+    elif not settings.tracking_uri:
+        _prepare(settings)
+    with answering(uri):
+        return Tracking(uri, experiment, _experiment_id(uri, experiment, settings.artifacts))
+
+
+def _experiment_id(uri: str, name: str, artifacts: Path) -> str:
+    from mlflow.exceptions import MlflowException
+
+    client = _client(uri)
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        # A server decides itself where artifacts go; a file store would put them below the working directory.
+        place = None if uri.startswith("http") else (artifacts / safe(name).replace("/", "-")).as_uri()
+        try:
+            return str(client.create_experiment(name, artifact_location=place))
+        except MlflowException as error:
+            found = client.get_experiment_by_name(name)  # somebody else was faster
+            if found is None:
+                raise error
+    if found.lifecycle_stage != "active":
+        raise InputError(f"experiment {name!r} was deleted in MLflow; restore it or choose another name")
+    return str(found.experiment_id)
+
+
+@lru_cache
+def _client(uri: str) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):  # they announce every table they create
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _prepare(settings: Settings) -> None:
+    # MLflow itself would try a file that cannot be opened for 100 s.
+    try:
+        settings.artifacts.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(settings.database)) as database:
+            database.execute("pragma schema_version")
+    except (OSError, sqlite3.Error) as error:
+        raise OutsideError(
+            f"the tracking store {settings.database} cannot be opened ({error}); mend it or set KINTSUGI_HOME"
+        ) from error
+
+
+def _knock(uri: str) -> None:
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=KNOCK_SECONDS):  # noqa: S310 - http(s) only
+            return
+    except (OSError, ValueError) as error:
+        raise unanswered(uri, error) from error
