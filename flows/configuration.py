@@ -1,0 +1,137 @@
+"""The parameters of the flows: the methods' own fields, gathered stage by stage."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import yaml
+
+from components.discovery import DirectLingam, Discovery
+from components.errors import InputError
+from components.evaluation import Bootstrapped, Evaluation
+from components.learner import Training
+from components.priors import Elicitation, YesNo
+from components.tuning import PosteriorTuning
+from components.updating import Updating
+from flows.forms import Form, form_of
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which data, and what people know of them.
+
+    Attributes:
+        specification: A built-in data specification (``nhanes``, ``nhanes-cycles``) or the path of a YAML file.
+        path: File, folder or glob that replaces the one the specification names; empty keeps it.
+        knowledge: YAML file of a person's causal knowledge; empty takes the specification's own.
+        seed: Decides which rows are fitted, which tune and which are held back for evaluation.
+    """
+
+    specification: str = "nhanes"
+    path: str = ""
+    knowledge: str = ""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Discover:
+    """A causal graph from data and prior knowledge, and nothing more.
+
+    Attributes:
+        source: The data.
+        elicitation: How a language model is asked.
+        discovery: How the graph is found.
+    """
+
+    source: Source = Source()
+    elicitation: Elicitation = YesNo()
+    discovery: Discovery = DirectLingam()
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The whole chain, from a table to a registered model and a report.
+
+    Attributes:
+        source: The data.
+        elicitation: How a language model is asked.
+        discovery: How the causal graph is found.
+        training: How the first posterior is learnt.
+        update: How later batches are absorbed.
+        tuning: How the posterior is tuned on rows kept for it.
+        evaluation: How models are scored.
+        gates: YAML file of the gates a challenger must pass; empty takes the shipped ones.
+        model: Name in the registry; empty makes ``kintsugi-<name of the data>``.
+    """
+
+    source: Source = Source()
+    elicitation: Elicitation = YesNo()
+    discovery: Discovery = DirectLingam()
+    training: Training = Training()
+    update: Updating = Updating()
+    tuning: PosteriorTuning = PosteriorTuning()
+    evaluation: Evaluation = Bootstrapped()
+    gates: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Update:
+    """Absorb new batches into the registered champion.
+
+    Attributes:
+        source: The data; batches the champion has already absorbed are skipped.
+        update: How a batch is absorbed.
+        tuning: How the posterior is tuned afterwards.
+        evaluation: How models are scored.
+        gates: YAML file of the gates a challenger must pass; empty takes the shipped ones.
+        model: Name in the registry; empty makes ``kintsugi-<name of the data>``.
+    """
+
+    source: Source = Source()
+    update: Updating = Updating()
+    tuning: PosteriorTuning = PosteriorTuning()
+    evaluation: Evaluation = Bootstrapped()
+    gates: str = ""
+    model: str = ""
+
+
+if TYPE_CHECKING:
+    PipelineForm: TypeAlias = Form
+    DiscoverForm: TypeAlias = Form
+    UpdateForm: TypeAlias = Form
+else:
+    PipelineForm, DiscoverForm, UpdateForm = (form_of(part) for part in (Pipeline, Discover, Update))
+
+
+def read_values(file: Path | None, assignments: list[str]) -> dict[str, Any]:
+    """Nested values from a YAML file and from ``a.b=value`` assignments, which win.
+
+    Raises:
+        InputError: The file is missing or no YAML mapping, or an assignment has no ``=``.
+    """
+    values: dict[str, Any] = _read_yaml(file) if file is not None else {}
+    for assignment in assignments:
+        place, sign, text = assignment.partition("=")
+        if not sign or not place:
+            raise InputError(f"--set must look like training.head.hidden=8, got {assignment!r}")
+        here = values
+        *outer, last = place.split(".")
+        for part in outer:
+            here = here.setdefault(part, {})
+            if not isinstance(here, dict):
+                raise InputError(f"--set {place} must lie below a mapping, but {part} is {here!r}")
+        here[last] = yaml.safe_load(text) if text else ""
+    return values
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise InputError(f"--config must name a YAML file, there is none at {file}")
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"--config must be YAML, {file} is not: {str(error).splitlines()[0]}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"--config must hold a mapping of stages, {file} holds a {type(values).__name__}")
+    return values

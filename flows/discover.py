@@ -1,0 +1,37 @@
+"""The causal graph only: ingest, elicit, discover."""
+
+from typing import cast
+
+from prefect import flow
+
+from flows.configuration import Discover, DiscoverForm
+from flows.forms import build
+from flows.inputs import read_inputs
+from flows.outcome import Outcome, data_lines, graph_lines, knowledge_lines
+from flows.runner import runner
+from tasks.discover import discover_graph
+from tasks.elicit import elicit_knowledge
+from tasks.ingest import ingest_table
+from tasks.settings import load_settings
+from tasks.workspace import open_workspace
+
+
+@flow(name="discover", task_runner=runner())
+def discover(config: DiscoverForm = DiscoverForm()) -> Outcome:  # noqa: B008  # a frozen form
+    """From a table to its causal graph, on all batches."""
+    plan = cast(Discover, build(config))
+    inputs = read_inputs(plan.source)
+    with open_workspace("discover", inputs.specification.name, load_settings(), plan) as work:
+        seed = plan.source.seed
+        reading = ingest_table.submit(inputs.specification, seed, work)
+        asking = elicit_knowledge.submit(plan.elicitation, inputs.variables, inputs.person, seed, work)
+        (dataset, _), knowledge = reading.result(), asking.result()
+        batches = [batch.index for batch in dataset.batches]
+        graph = discover_graph(plan.discovery, dataset, batches, knowledge, work)
+        lines = (
+            ("data", data_lines(dataset)),
+            ("knowledge", knowledge_lines(knowledge)),
+            ("graph", (*graph_lines(graph), *graph.notes)),
+        )
+        timings = tuple((timing.stage, timing.seconds) for timing in work.timings)
+        return Outcome(lines, (), (), "", "", str(work.folder), timings)

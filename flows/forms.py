@@ -1,0 +1,145 @@
+"""Typed parameters made from the methods' own fields.
+
+A method is a frozen dataclass whose docstring describes each field. From it a pydantic model is made: the same
+names, types and defaults, the descriptions of the docstring, unknown keys forbidden. Prefect's run form and the
+command line's help are drawn from that model, and a wrong value is refused before a run starts.
+"""
+
+import dataclasses
+import inspect
+import re
+import types
+from functools import cache
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+
+from components.errors import InputError
+
+
+class Form(BaseModel):
+    """Parameters of one method; ``build`` makes the method."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def _accepted_by_the_method(self) -> "Form":
+        build(self)
+        return self
+
+
+@cache
+def form_of(method: type) -> type[Form]:
+    """The pydantic model of a frozen dataclass, nested dataclasses and unions of them included."""
+    hints = get_type_hints(method)
+    described = descriptions(method)
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(method):
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        form_default = _as_form(default) if dataclasses.is_dataclass(default) else default
+        title = field.name.replace("_", " ").capitalize()
+        text = described.get(field.name, "")
+        fields[field.name] = (_form_type(hints[field.name]), Field(form_default, title=title, description=text))
+    made = create_model(method.__name__, __base__=Form, __doc__=summary(method), **fields)
+    made.__kintsugi_method__ = method  # type: ignore[attr-defined]  # read back by build()
+    return made
+
+
+def build(form: Form) -> Any:
+    """The method that a filled-in form describes.
+
+    Raises:
+        InputError: A value breaks a rule of the method.
+    """
+    values = {name: getattr(form, name) for name in type(form).model_fields}
+    made = {name: build(value) if isinstance(value, Form) else value for name, value in values.items()}
+    return form.__kintsugi_method__(**made)  # type: ignore[attr-defined]  # set by form_of()
+
+
+def read_form(method: type, values: dict[str, Any]) -> Form:
+    """A form filled in from plain values.
+
+    Raises:
+        InputError: One sentence on the first wrong field: its place, the rule, the value.
+    """
+    try:
+        return form_of(method).model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        tags = {kind for union in _unions(method) for kind in union}
+        place = ".".join(str(part) for part in first["loc"] if part not in tags)
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            raise InputError(
+                f"{place} is no field of the configuration; {_nearest(method, first['loc'], tags)}"
+            ) from error
+        got = "" if message.count("got ") else f", got {first['input']!r}"
+        raise InputError(f"{place or 'configuration'}: {message}{got}") from error
+
+
+def summary(method: type) -> str:
+    """First line of a method's docstring."""
+    return (inspect.getdoc(method) or method.__name__).split("\n")[0]
+
+
+def descriptions(method: type) -> dict[str, str]:
+    """Field name to its text in the ``Attributes`` section of the docstring."""
+    _, _, section = (inspect.getdoc(method) or "").partition("Attributes:\n")
+    section = re.split(r"\n(?=\S)", section)[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", text).replace("``", "") for name, text in entries}
+
+
+def _form_type(hint: Any) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return form_of(cast(type, hint))
+    if get_origin(hint) in (Union, types.UnionType):
+        members = [member for member in get_args(hint) if dataclasses.is_dataclass(member)]
+        if len(members) > 1:
+            forms = tuple(form_of(cast(type, member)) for member in members)
+            return Annotated[Union[forms], Field(discriminator="kind")]  # noqa: UP007  # built at run time
+    return hint
+
+
+def _as_form(method: Any) -> Form:
+    values = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
+    made = {name: _as_form(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()}
+    filled = form_of(cast(Any, type(method)))
+    return filled.model_construct(None, **made)
+
+
+def _unions(method: type) -> list[tuple[str, ...]]:
+    """Kinds of every union of methods below ``method``; they appear in pydantic's error places."""
+    found: list[tuple[str, ...]] = []
+    for hint in get_type_hints(method).values():
+        members = [member for member in (get_args(hint) or (hint,)) if dataclasses.is_dataclass(member)]
+        for member in members:
+            found += _unions(cast(type, member))
+        found.append(tuple(_kind(cast(type, member)) for member in members))
+    return found
+
+
+def _kind(method: type) -> str:
+    literal = get_type_hints(method).get("kind")
+    return str(get_args(literal)[0]) if get_origin(literal) is Literal else ""
+
+
+def _nearest(method: type, place: tuple[int | str, ...], tags: set[str]) -> str:
+    import difflib
+
+    here: Any = form_of(method)
+    for part in place[:-1]:
+        if part in tags:
+            continue
+        annotation = here.model_fields[part].annotation
+        options = get_args(annotation) or (annotation,)
+        chosen = [option for option in options if _tag(option) in place]
+        here = chosen[0] if chosen else options[0]
+    names = list(here.model_fields)
+    close = difflib.get_close_matches(str(place[-1]), names, n=1)
+    return f"did you mean {close[0]}?" if close else f"its fields are {', '.join(names)}"
+
+
+def _tag(option: Any) -> str:
+    method = getattr(option, "__kintsugi_method__", None)
+    return _kind(method) if method is not None else ""

@@ -1,0 +1,114 @@
+"""Forms: made from the methods' fields, and strict."""
+
+from dataclasses import dataclass, fields
+
+import pytest
+
+from components.errors import InputError
+from components.heads import Head, Linear, Mlp
+from flows.configuration import Discover, Pipeline, Update, read_values
+from flows.forms import build, descriptions, form_of, read_form
+
+
+@dataclass(frozen=True)
+class Inner:
+    """An inner method.
+
+    Attributes:
+        head: What is fitted, over
+            two lines.
+        count: How many.
+    """
+
+    head: Head = Mlp()
+    count: int = 3
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise InputError(f"count must be at least 1, got {self.count}")
+
+
+@dataclass(frozen=True)
+class Outer:
+    """An outer one.
+
+    Attributes:
+        inner: The inner one.
+    """
+
+    inner: Inner = Inner()
+
+
+@pytest.mark.parametrize("method", [Outer, Pipeline, Discover, Update])
+def test_an_empty_form_builds_the_default_method(method: type) -> None:
+    assert build(read_form(method, {})) == method()
+
+
+def test_values_reach_the_method() -> None:
+    made = build(read_form(Outer, {"inner": {"head": {"kind": "linear"}, "count": 5}}))
+    assert made == Outer(Inner(Linear(), 5))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"inner": {"count": 0}}, "inner: count must be at least 1, got 0"),
+        ({"inner": {"count": "many"}}, "inner.count: .*integer.*got 'many'"),
+        ({"inner": {"cuont": 1}}, "inner.cuont is no field.*did you mean count"),
+        ({"iner": {}}, "iner is no field.*did you mean inner"),
+        ({"inner": {"head": {"kind": "linaer"}}}, "inner.head: .*'linaer'"),
+        ({"inner": {"head": {"kind": "mlp", "hiden": 3}}}, "inner.head.hiden is no field.*did you mean hidden"),
+        ({"inner": {"head": {"kind": "mlp", "hidden": 0}}}, "hidden must be at least 1, got 0"),
+        ({"inner": 3}, "inner: .*got 3"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_form(Outer, values)
+
+
+def test_the_schema_carries_titles_texts_and_defaults() -> None:
+    schema = form_of(Outer).model_json_schema()
+    count = schema["$defs"]["Inner"]["properties"]["count"]
+    assert (count["title"], count["description"], count["default"]) == ("Count", "How many.", 3)
+    assert schema["$defs"]["Inner"]["properties"]["head"]["description"] == "What is fitted, over two lines."
+    assert schema["additionalProperties"] is False
+
+
+def every_method(method: type) -> list[type]:
+    form = form_of(method)
+    below = [type(getattr(form(), name)) for name in form.model_fields]
+    return [method] + [
+        m for f in below if hasattr(f, "__kintsugi_method__") for m in every_method(f.__kintsugi_method__)
+    ]
+
+
+@pytest.mark.parametrize("method", every_method(Pipeline), ids=lambda method: method.__name__)
+def test_every_field_of_every_method_is_described(method: type) -> None:
+    texts = descriptions(method)
+    assert [field.name for field in fields(method) if field.name != "kind" and not texts.get(field.name)] == []
+
+
+def test_assignments_win_over_the_file(tmp_path: pytest.TempPathFactory) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("training: {batches: 2, target: last}\n")
+    values = read_values(file, ["training.batches=4", "discovery.replicates=10"])
+    assert values == {"training": {"batches": 4, "target": "last"}, "discovery": {"replicates": 10}}
+
+
+@pytest.mark.parametrize(
+    ("content", "assignment", "message"),
+    [
+        (None, [], "there is none"),
+        ("a: [", [], "must be YAML"),
+        ("- a", [], "mapping of stages"),
+        ("a: 1", ["b"], "must look like"),
+        ("a: 1", ["a.b=2"], "below a mapping"),
+    ],
+)
+def test_a_bad_configuration_file_is_named(tmp_path, content, assignment, message) -> None:
+    file = tmp_path / "config.yaml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_values(file, assignment)
