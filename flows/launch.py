@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from components.errors import InputError
 from tasks.servers import PrefectServer
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from flows.forms import Form
     from flows.outcome import Outcome
 
+PLAIN_WIDTH = 140
 HEAVY = ("torch", "mlflow", "matplotlib")
 
 # Prefect's own words go to the run's page; on the terminal a person sees progress and one sentence on failure.
@@ -125,10 +128,12 @@ def read_table(path: Path) -> "pd.DataFrame":
 def print_outcome(outcome: "Outcome", settings: Settings, console: Console | None = None) -> None:
     """The summary that closes a run."""
     printer = console or Console()
+    if not printer.is_terminal:
+        printer.width = PLAIN_WIDTH
     for title, sentences in outcome.lines:
         printer.print(f"\n[bold]{title}[/bold]")
         for sentence in sentences:
-            printer.print(f"  {sentence}", markup=False, highlight=False)
+            printer.print(Padding(Text(sentence), (0, 0, 0, 2)))
     for rows in (outcome.scores, outcome.ladder):
         if rows:
             printer.print()
@@ -170,7 +175,7 @@ def _table(rows: tuple[tuple[str, ...], ...]) -> Table:
     header, *body = rows
     table = Table(header_style="bold", box=None, pad_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index == 0 else "right")
+        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
     for row in body:
         table.add_row(*row, style="bold yellow" if row[0] in ("kintsugi", "+ tune") else "")
     return table

@@ -7,7 +7,14 @@ from components.contracts import CausalGraph, Dataset, PriorKnowledge
 from components.evaluation import BASELINES, OURS, GateResult
 from tasks.registry import RegisteredModel
 
-SHOWN = ("log_loss", "brier", "calibration_error", "prevalence_bias", "auc", "average_precision")
+SHOWN = {
+    "log_loss": "log loss",
+    "brier": "Brier",
+    "calibration_error": "calibration",
+    "prevalence_bias": "prevalence",
+    "auc": "AUC",
+    "average_precision": "precision",
+}
 
 
 @dataclass(frozen=True)
@@ -94,14 +101,14 @@ def gate_lines(gates: tuple[GateResult, ...], model: RegisteredModel) -> tuple[s
 
 
 def score_rows(assessed: Assessed) -> tuple[tuple[str, ...], ...]:
-    """The scorecard over all scored rows: ours with intervals, then the others."""
+    """The scorecard over all scored rows: ours with its 95 % intervals beneath, then the others."""
     scores = {(s.model, s.metric): s for s in assessed.scorecard.scores if (s.batch, s.slice) == ("all", "all")}
-    models = list(dict.fromkeys(model for model, _ in scores))
-    rows = [("held rows", *(name.replace("_", " ") for name in SHOWN))]
-    for model in models:
+    rows = [("held rows", *SHOWN.values())]
+    for model in dict.fromkeys(model for model, _ in scores):
         cells = [scores[model, name] for name in SHOWN]
-        ends = [f" [{cell.low:.3f}, {cell.high:.3f}]" if model == OURS else "" for cell in cells]
-        rows.append((model, *(f"{cell.value:.3f}{end}" for cell, end in zip(cells, ends, strict=True))))
+        rows.append((model, *(f"{cell.value:.4f}" for cell in cells)))
+        if model == OURS:
+            rows.append(("  95 %", *(f"{cell.low:.3f} to {cell.high:.3f}" for cell in cells)))
     return tuple(rows)
 
 

@@ -171,7 +171,7 @@ def _collect(results: Iterator[Result]) -> Iterator[Result]:
 
 def _ship(function: Callable[[Item], Result], folder: Path) -> str:
     """Write a function once, with all the data bound to it, for every worker to read once."""
-    import cloudpickle  # type: ignore[import-untyped]  # it has no stubs
+    import cloudpickle
 
     handle, path = tempfile.mkstemp(dir=folder)
     with os.fdopen(handle, "wb") as file:

@@ -14,6 +14,6 @@ class Curves:
         for name, value in metrics.items():
             self._kept.setdefault(name, []).append(value)
 
-    def risks(self) -> dict[str, list[float]]:
-        """Name of the fit to its risk after each epoch."""
-        return {name.removesuffix("_risk"): values for name, values in self._kept.items() if name.endswith("_risk")}
+    def risks(self) -> list[list[float]]:
+        """The risk of each fit after each of its epochs, in the order of the fits."""
+        return [values for name, values in self._kept.items() if name.endswith("_risk")]

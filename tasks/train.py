@@ -20,7 +20,7 @@ def train_posterior(method: Training, dataset: Dataset, graph: CausalGraph, work
         curves = Curves()
         trained = method.train(dataset, graph, combine(stage.report, curves))
         correction, frequency = trained.correction, trained.state.frequency
-        draw_training(curves.risks(), stage.folder / "training.png")
+        draw_training(dict(zip(trained.steps, curves.risks(), strict=True)), stage.folder / "training.png")
         draw_weights(trained.weights, stage.folder / "weights.png")
         draw_belief(frequency, frequency.estimate.value * correction.class_prior.value, stage.folder / "belief.png")
         for picture in ("training", "weights", "belief"):
