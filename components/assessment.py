@@ -101,17 +101,18 @@ def assess(
         InputError: No held row has a known label.
     """
     batches = chain.batches()
-    columns = [c.name for c in dataset.columns if c.role in ("feature", "group", "weak_label")]
+    columns = [c.name for c in dataset.columns if c.role in ("feature", "group", "weak_label", "weight")]
     held = read_rows(dataset, columns, batches, ("held",))
     truth = _truth(dataset, labels, held)
     baselines = {batch: _baselines(dataset, chain.final.predictor, batch) for batch in batches}
     steps = _by_batch(held, {batch: {**chain.predictors(batch), **baselines[batch]} for batch in batches})
     label = labels.name if labels else dataset.weak_label
+    weights = _weights(dataset, held)
     names = {batch.index: batch.label for batch in dataset.batches}
     batch_labels = [names[index] for index in held[BATCH]]
     last = batches[-1]
     ladder = evaluation.score(
-        Scored(truth, {**steps, OURS: steps[TUNED]}, batch_labels, {}, label, labels is None), report
+        Scored(truth, {**steps, OURS: steps[TUNED]}, batch_labels, {}, label, labels is None, weights), report
     )
     now = (held[BATCH] == last).to_numpy() if dataset.names("time") else np.ones(len(held), dtype=bool)
     rows = held[now]
@@ -121,7 +122,8 @@ def assess(
     probabilities = {name: _probability(model, chain.final.predictor, rows) for name, model in models.items()}
     slices = {name: rows[name].astype(str).tolist() for name in dataset.names("group")}
     own = [label for label, kept in zip(batch_labels, now, strict=True) if kept]
-    scored = Scored(truth[now], probabilities, own, slices, label, labels is None)
+    current = None if weights is None else weights[now]
+    scored = Scored(truth[now], probabilities, own, slices, label, labels is None, current)
     scorecard = evaluation.score(scored)
     return Assessed(scorecard, evaluation.differences(scored), ladder, scored)
 
@@ -134,6 +136,11 @@ def _truth(dataset: Dataset, labels: EvaluationLabels | None, held: pd.DataFrame
     if not np.isfinite(truth).any():
         raise InputError(f"evaluation label {labels.name!r} must be known for at least one held row, none is")
     return np.asarray(truth)
+
+
+def _weights(dataset: Dataset, held: pd.DataFrame) -> FloatArray | None:
+    named = dataset.names("weight")
+    return held[named[0]].to_numpy(dtype=float) if named else None
 
 
 def _baselines(dataset: Dataset, predictor: Predictor, batch: int) -> Mapping[str, Baseline]:

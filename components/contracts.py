@@ -134,7 +134,8 @@ class Dataset:
     ``path`` holds ``batch=<index>/*.parquet``, one folder a batch. Each row has, beside the declared columns,
     ``_row`` (a stable int64 key) and ``_part``: ``fit`` rows are learnt from, ``tune`` rows only steer tuning,
     ``held`` rows are only ever scored. Numbers and flags are float64 with NaN for missing, categories are text,
-    the weak label is 1.0 (positive) or 0.0 (unlabeled). The evaluation label is not in this table.
+    the weak label is 1.0 (positive) or 0.0 (unlabeled). The evaluation label is not in this table. A sample weight
+    weighs its row in the risk that is learnt from and in the scores; class priors and drift tests count rows.
 
     Attributes:
         path: The folder.

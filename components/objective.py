@@ -81,7 +81,7 @@ class Labelling:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Where the rows come from.
+    """Where the rows come from. Sample weights, where the dataset has them, multiply the weights of the rows.
 
     Attributes:
         dataset: The table.
@@ -97,7 +97,8 @@ class Rows:
 
     def frames(self, seed: int = 0) -> Iterator[pd.DataFrame]:
         """The rows in shuffled chunks of bounded size."""
-        columns = [column.name for column in self.features.columns] + [self.dataset.weak_label]
+        columns = [column.name for column in self.features.columns]
+        columns += [self.dataset.weak_label, *self.dataset.names("weight")]
         return stream_rows(self.dataset, columns, BUFFER, self.batches, (self.part,), seed)
 
     def chunks(self, labelling: Labelling, seed: int = 0) -> Iterator[Minibatch]:
@@ -118,6 +119,8 @@ class Rows:
         weights = sources.astype(float)
         if labelling.weights is not None:
             weights = labelling.weights.loc[frame[ROW].to_numpy()].to_numpy() * sources
+        for name in self.dataset.names("weight"):
+            weights = weights * frame[name].to_numpy()[:, None]
         features = torch.from_numpy(np.ascontiguousarray(self.features.transform(frame)))
         return Minibatch(features, torch.from_numpy(sources), torch.from_numpy(weights))
 

@@ -42,16 +42,16 @@ class Updating:
     Attributes:
         rule: How the posterior absorbs a batch.
         drift: The tests that compare a batch with the training rows.
-        class_prior: How the belief over P(labeled | positive) is renewed.
-        renew_frequency: Whether it is renewed at all. The habit of labelling changes less than the people who are
-            labelled, and each batch alone says little of it, so the belief that training had is kept by default.
+        class_prior: How the belief over P(labeled | positive) is renewed. Half of the last belief's evidence is kept by
+            default: the curve that is assumed is never quite true, and errors of one sign would add up.
+        renew_frequency: Whether it is renewed; False keeps the belief that training had.
         risk: What is done where a class's estimated risk turns negative.
     """
 
     rule: Update = Continual()
     drift: DriftMethod = DriftTest()
-    class_prior: ClassPrior = SaturatingLogistic()
-    renew_frequency: bool = False
+    class_prior: ClassPrior = SaturatingLogistic(retain=0.5)
+    renew_frequency: bool = True
     risk: RiskCorrection = NonNegative()
 
     def absorb(self, dataset: Dataset, batch: int, state: State, report: Report = silent) -> Absorbed:

@@ -16,7 +16,7 @@ from tasks.settings import load_settings
 from tasks.workspace import open_workspace
 
 
-@flow(name="discover", task_runner=runner())
+@flow(name="discover", flow_run_name="discover {config.source.specification}", task_runner=runner())
 def discover(config: DiscoverForm = DiscoverForm()) -> Outcome:  # noqa: B008  # a frozen form
     """From a table to its causal graph, on all batches."""
     plan = cast(Discover, build(config))

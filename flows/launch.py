@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.errors import InputError
+from components.storage import write_json
 from tasks.servers import PrefectServer
 from tasks.settings import Settings, load_settings, quiet_environment
 
@@ -126,7 +128,8 @@ def read_table(path: Path) -> "pd.DataFrame":
 
 
 def print_outcome(outcome: "Outcome", settings: Settings, console: Console | None = None) -> None:
-    """The summary that closes a run."""
+    """The summary that closes a run, printed, and kept as ``outcome.json`` beside the pictures."""
+    write_json(Path(outcome.folder) / "outcome.json", asdict(outcome))
     printer = console or Console()
     if not printer.is_terminal:
         printer.width = PLAIN_WIDTH

@@ -39,7 +39,7 @@ from tasks.update import update_posterior
 from tasks.workspace import Workspace, open_workspace
 
 
-@flow(name="pipeline", task_runner=runner())
+@flow(name="pipeline", flow_run_name="pipeline {config.source.specification}", task_runner=runner())
 def pipeline(config: PipelineForm = PipelineForm()) -> Outcome:  # noqa: B008  # a frozen form
     """From a table with imperfect labels to a registered model and a report."""
     plan = cast(Pipeline, build(config))

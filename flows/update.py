@@ -25,7 +25,7 @@ from tasks.update import update_posterior
 from tasks.workspace import Workspace, open_workspace
 
 
-@flow(name="update", task_runner=runner())
+@flow(name="update", flow_run_name="update {config.source.specification}", task_runner=runner())
 def update(config: UpdateForm = UpdateForm()) -> Outcome:  # noqa: B008  # a frozen form
     """Absorb the batches that the champion has not seen, score the result, and promote it if the gates pass."""
     plan = cast(Update, build(config))

@@ -41,5 +41,6 @@ def elicit_knowledge(
             stage.run.metrics({"probe_auc": elicited.reliability.auc, "strength": elicited.reliability.strength})
             stage.run.table(pd.DataFrame(elicited.probability, names, names).reset_index(names="effect"), "probability")
         stage.run.table(pd.DataFrame([vars(claim) for claim in knowledge.evidence]), "evidence")
-        publish_markdown("knowledge", "\n\n".join([note, *knowledge.conflicts]))
+        said = "\n\n".join([note, *knowledge.conflicts])
+        publish_markdown("knowledge", said, f"{len(knowledge.evidence)} claims about causes.")
         return knowledge

@@ -35,7 +35,8 @@ def evaluate_chain(
         stage.run.table(assessed.ladder.frame(), "ladder")
         stage.run.table(gate_table(verdicts), "gates")
         scores = [s for s in assessed.scorecard.scores if (s.model, s.batch, s.slice) == (OURS, "all", "all")]
-        stage.run.metrics({score.metric: score.value for score in scores})
+        for run in (stage.run, work.run):
+            run.metrics({score.metric: score.value for score in scores})
         _draw(assessed, stage)
         publish_table("scorecard", rows_of(score_table(assessed.scorecard).round(4)), "Held rows, every model.")
         publish_table("gates", rows_of(gate_table(verdicts)), "What a challenger must show.")

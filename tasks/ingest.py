@@ -18,7 +18,8 @@ def ingest_table(specification: Specification, seed: int, work: Workspace) -> tu
         stage.run.parameters({"specification": specification.name, "source": specification.source.kind, "seed": seed})
         dataset, labels = ingest(specification, work.settings.datasets, seed, stage.report)
         batches = pd.DataFrame([vars(batch) for batch in dataset.batches])
-        stage.run.dataset(dataset, "ingested")
+        for run in (stage.run, work.run):
+            run.dataset(dataset, "ingested")
         stage.run.table(batches, "batches")
         stage.run.table(profile_of(dataset), "profile")
         stage.run.metrics({"rows": dataset.rows, "batches": len(dataset.batches)})

@@ -36,5 +36,6 @@ def train_posterior(method: Training, dataset: Dataset, graph: CausalGraph, work
             }
         )
         stage.run.tags({"correction": correction.kind, "reason": correction.reason})
-        publish_markdown("correction", f"**{correction.kind}**: {correction.reason}.\n\n{frequency.note}")
+        said = f"**{correction.kind}**: {correction.reason}.\n\n{frequency.note}"
+        publish_markdown("correction", said, f"The correction for {correction.kind} shift, and why.")
         return trained

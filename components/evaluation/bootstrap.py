@@ -66,6 +66,7 @@ def resample(
     resamples: int,
     seed: int,
     metrics: Sequence[str] = tuple(METRICS),
+    weights: FloatArray | None = None,
 ) -> Resamples:
     """Compute ``metrics`` of every model on the rows and on ``resamples`` resamples.
 
@@ -77,10 +78,15 @@ def resample(
         resamples: Number of resamples.
         seed: Equal seeds draw equal rows whatever the models are.
         metrics: Names out of ``METRICS``.
+        weights: [n] nonnegative sample weights; each row then stands for that many. None: one each.
     """
+    mass = np.ones(len(truth)) if weights is None else weights
     values = [
         np.stack(
-            [[METRICS[metric].weighted(seen) for metric in metrics] for seen in _each(truth, probabilities, counts)]
+            [
+                [METRICS[metric].weighted(seen) for metric in metrics]
+                for seen in _each(truth, probabilities, counts * mass)
+            ]
         )
         for counts in _counts(len(truth), resamples, seed)
     ]

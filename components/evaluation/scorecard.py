@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from components.contracts import FloatArray, Score, Scorecard, frozen
 from components.errors import InputError
-from components.evaluation.bootstrap import resample
+from components.evaluation.bootstrap import Resamples, resample
 from components.evaluation.metrics import METRICS
 from components.ports import Report, silent
 
@@ -28,6 +28,7 @@ class Scored:
         slices: Column to [n] the group of each row.
         label: Name of the label that truth was taken from.
         weak: True when truth is the weak label because no evaluation label exists.
+        weights: [n] sample weights of the rows; None: one each.
     """
 
     truth: FloatArray
@@ -36,6 +37,7 @@ class Scored:
     slices: Mapping[str, Sequence[str]]
     label: str
     weak: bool = False
+    weights: FloatArray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "truth", frozen(self.truth))
@@ -49,6 +51,10 @@ class Scored:
         for name, probability in self.probabilities.items():
             if probability.shape != (rows,) or not ((probability >= 0) & (probability <= 1)).all():
                 raise InputError(f"probabilities of {name!r} must be {rows} numbers in [0, 1] without NaN")
+        if self.weights is not None:
+            object.__setattr__(self, "weights", frozen(self.weights))
+            if self.weights.shape != (rows,) or not (self.weights >= 0).all():
+                raise InputError(f"weights must be {rows} nonnegative numbers, got shape {self.weights.shape}")
         if len(self.batches) != rows:
             raise InputError(f"batches must name one batch for each of {rows} rows, got {len(self.batches)}")
         for name, groups in self.slices.items():
@@ -129,15 +135,20 @@ class Bootstrapped:
         others = [name for name in scored.probabilities if name != OURS]
         found: list[Difference] = []
         for _, group, rows in (cell for cell in self._cells(scored) if cell[0] == "all"):
-            draws = resample(*_picked(scored, rows), self.resamples, self.seed)
+            draws = self._draws(scored, rows)
             for metric in METRICS:
                 for other in others:
                     gap = draws.paired_difference(OURS, other, metric)
                     found.append(Difference(metric, other, group, gap.estimate, gap.low, gap.high, int(rows.sum())))
         return tuple(found)
 
+    def _draws(self, scored: Scored, rows: NDArray[np.bool_]) -> Resamples:
+        probabilities = {name: probability[rows] for name, probability in scored.probabilities.items()}
+        weights = None if scored.weights is None else scored.weights[rows]
+        return resample(scored.truth[rows], probabilities, self.resamples, self.seed, weights=weights)
+
     def _score_cell(self, scored: Scored, batch: str, group: str, rows: NDArray[np.bool_]) -> list[Score]:
-        draws = resample(*_picked(scored, rows), self.resamples, self.seed)
+        draws = self._draws(scored, rows)
         count = int(rows.sum())
         return [
             Score(model, batch, group, metric, found.estimate, found.low, found.high, count)
@@ -157,7 +168,3 @@ class Bootstrapped:
             groups = np.asarray(labels, dtype=object)
             cells += [("all", f"{column}={value}", known & (groups == value)) for value in sorted(set(labels), key=str)]
         return [cell for cell in cells if cell[2].sum() >= (1 if cell[1] == "all" else self.minimum_slice_rows)]
-
-
-def _picked(scored: Scored, rows: NDArray[np.bool_]) -> tuple[FloatArray, dict[str, FloatArray]]:
-    return scored.truth[rows], {name: probability[rows] for name, probability in scored.probabilities.items()}

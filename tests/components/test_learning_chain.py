@@ -113,6 +113,27 @@ def test_the_naive_risk_is_the_cross_entropy_of_the_labels(world) -> None:
     np.testing.assert_allclose(float(naive.value(theta)), expected, rtol=1e-12)
 
 
+def test_sample_weights_weigh_the_risk(world, tmp_path: Path) -> None:
+    dataset, _ = build(tmp_path, rows=300, batches=1)
+    (file,) = (dataset.path / "batch=1").glob("*.parquet")
+    frame = pd.read_parquet(file)
+    frame["w"] = np.random.default_rng(0).integers(1, 4, len(frame)).astype(float)
+    frame.to_parquet(file, index=False)
+    weighted = replace(dataset, columns=(*COLUMNS, Column("w", role="weight")))
+    rows, prior = rows_of(weighted), 0.4
+    whole = WeakObjective(Linear(), Labelling.positive_unlabeled(prior, prior), Uncorrected(), rows)
+    fit = frame[frame["_part"] == "fit"]
+    logits = rows.features.transform(fit) @ np.array([0.7, -0.3]) + 0.2
+    plus, minus, known = np.logaddexp(0, -logits), np.logaddexp(0, logits), fit["label"].to_numpy() == 1
+    positive, everyone = (
+        (lambda x: np.average(x[known], weights=fit["w"][known])),
+        (lambda x: np.average(x, weights=fit["w"])),
+    )
+    expected = prior * positive(plus) + everyone(minus) - prior * positive(minus)
+    theta = torch.tensor([0.7, -0.3, 0.2], dtype=torch.float64)
+    np.testing.assert_allclose(float(whole.value(theta)), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("target_prior", [0.4, 0.55])
 def test_the_curvature_of_a_linear_head_is_the_diagonal_of_the_hessian(world, target_prior: float) -> None:
     whole = WeakObjective(Linear(), Labelling.positive_unlabeled(0.4, target_prior), Uncorrected(), rows_of(world[0]))

@@ -143,3 +143,19 @@ def test_steps_that_do_not_help_are_told() -> None:
     assert len(told) == 1
     assert "1 of 2 batches: 2001-2002" in told[0]
     assert limits(card, ("worse", "kintsugi"), "auc") == ()
+
+
+def test_sample_weights_stand_for_repeated_rows() -> None:
+    rng = np.random.default_rng(3)
+    truth, probability = rng.integers(0, 2, 60).astype(float), rng.uniform(size=60)
+    weights = rng.integers(0, 4, 60).astype(float)
+    often = np.repeat(np.arange(60), weights.astype(int))
+    weighted = Scored(truth, {"kintsugi": probability}, ["b"] * 60, {}, "y", weights=weights)
+    repeated = Scored(truth[often], {"kintsugi": probability[often]}, ["b"] * len(often), {}, "y")
+    for metric in ("log_loss", "brier", "auc", "average_precision", "prevalence_bias"):
+        one, two = (
+            Bootstrapped(resamples=20).score(scored).value("kintsugi", metric) for scored in (weighted, repeated)
+        )
+        assert one.value == pytest.approx(two.value, abs=1e-12)
+    with pytest.raises(InputError, match="weights must be 60 nonnegative numbers"):
+        Scored(truth, {"kintsugi": probability}, ["b"] * 60, {}, "y", weights=-weights)

@@ -1,0 +1,311 @@
+"""One Prefect API and one run of the pipeline for all tests of the flows.
+
+The world is small and its truth is known: four numbers and a category decide P(positive), six of ten positives are
+labeled, and the numbers move a little from year to year. Prefect reads the address of its API when it is first
+imported, which happens before any server runs here, so every call of a flow is wrapped in ``temporary_settings``.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+# As the command line sets them before Prefect and MLflow are imported.
+os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from flows.forms import read_form
+from flows.outcome import Outcome
+from tasks.servers import embedded_prefect
+from tasks.settings import Settings
+from tasks.tracking import Tracking, open_tracking
+
+YEARS = (2016, 2017, 2018, 2019)
+ROWS = (350, 350, 350, 900)  # the last batch is scored
+FREQUENCY = 0.6
+PREDICTORS = ("age", "dose", "pressure", "marker", "site")
+SPECIFICATION: dict[str, Any] = {
+    "name": "toy",
+    "description": "Visits of people who do not exist.",
+    "source": {"kind": "csv", "path": "visits.csv"},
+    "label_frequency": {"value": 0.6, "low": 0.55, "high": 0.65, "source": "the world"},
+    "knowledge": "knowledge.yaml",
+    "columns": {
+        "visit": {"role": "id", "kind": "number"},
+        "year": {"role": "time", "kind": "number"},
+        "region": {"role": "group", "kind": "category"},
+        "told": {"role": "weak_label", "kind": "flag", "description": "somebody has told them"},
+        "secret_truth": {"role": "evaluation_label", "kind": "flag", "description": "what a laboratory found"},
+        "age": {"unit": "decades", "minimum": -10, "maximum": 20, "description": "age"},
+        "dose": {"unit": "mg", "minimum": 0, "description": "dose"},
+        "pressure": {"description": "pressure"},
+        "marker": {"description": "marker"},
+        "site": {"kind": "category", "description": "where the visit was"},
+    },
+}
+KNOWLEDGE = {"exogenous": ["age", "dose"], "sinks": ["told"]}
+# The shipped gates, but limits that some hundred held rows can be asked to meet.
+GATES = {
+    "gates": [
+        {"metric": "log_loss", "against": "champion", "margin": 0.05, "at": "bound"},
+        {"metric": "log_loss", "against": "logistic regression", "margin": 0.0},
+        {"metric": "log_loss", "against": "gradient boosting", "margin": 0.01},
+        {"metric": "prevalence_error", "limit": 0.1},
+        {"metric": "calibration_error", "limit": 0.12},
+    ]
+}
+IMPOSSIBLE = {"gates": [{"metric": "log_loss", "limit": 0.0}]}
+SMALL: dict[str, Any] = {
+    "discovery": {"replicates": 5},
+    "training": {"head": {"kind": "linear"}, "features": "all", "rule": {"epochs": 8}},
+    "update": {"rule": {"rule": {"epochs": 5}}, "drift": {"permutations": 30}},
+    "tuning": {"rounds": 2},
+    "evaluation": {"resamples": 40},
+}
+QUIET = {"KINTSUGI_LLM": "none", "KINTSUGI_MAP": "inline"}
+
+
+def visits(years: tuple[int, ...] = YEARS, rows: tuple[int, ...] = ROWS, seed: int = 7) -> pd.DataFrame:
+    """The rows of ``years``; the rows of one year do not depend on which others are asked for."""
+    frames = []
+    for year, count in zip(years, rows, strict=True):
+        random = np.random.default_rng((seed, year))
+        age = random.uniform(-1.7, 1.7, count) + 0.1 * (year - YEARS[0])
+        dose = random.exponential(1.0, count)
+        pressure = 0.8 * age + random.laplace(0, 0.5, count)
+        marker = 0.7 * dose + random.uniform(-1, 1, count)
+        site = random.choice(["clinic", "home"], count)
+        logit = 1.5 * pressure + 0.5 * age - 1.2 * marker + 0.6 * (site == "home")
+        truth = random.uniform(size=count) < 1 / (1 + np.exp(-logit))
+        told = truth & (random.uniform(size=count) < FREQUENCY)
+        region = random.choice(["north", "south"], count)
+        visit = np.arange(count) + 10_000 * year
+        frames.append(
+            pd.DataFrame(
+                {
+                    "visit": visit,
+                    "year": year,
+                    "region": region,
+                    "told": told.astype(int),
+                    "secret_truth": truth.astype(int),
+                    "age": age.round(4),
+                    "dose": dose.round(4),
+                    "pressure": pressure.round(4),
+                    "marker": marker.round(4),
+                    "site": site,
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def write_toy(folder: Path, frame: pd.DataFrame, **changes: Any) -> Path:
+    """The table and its specification in ``folder``; the path of the specification."""
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(folder / "visits.csv", index=False)
+    (folder / "knowledge.yaml").write_text(yaml.safe_dump(KNOWLEDGE), encoding="utf-8")
+    (folder / "gates.yaml").write_text(yaml.safe_dump(GATES), encoding="utf-8")
+    (folder / "impossible.yaml").write_text(yaml.safe_dump(IMPOSSIBLE), encoding="utf-8")
+    path = folder / "toy.yaml"
+    path.write_text(yaml.safe_dump(SPECIFICATION | changes, sort_keys=False), encoding="utf-8")
+    return path
+
+
+class Toy:
+    """How the tests make tables and specifications of the toy world."""
+
+    small, gates, impossible = SMALL, "gates.yaml", "impossible.yaml"
+    specification, predictors, years = SPECIFICATION, PREDICTORS, YEARS
+    visits, write = staticmethod(visits), staticmethod(write_toy)
+
+
+@pytest.fixture(scope="session")
+def toy() -> type[Toy]:
+    return Toy
+
+
+@pytest.fixture(scope="session")
+def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the one Prefect API of the session."""
+    with embedded_prefect(tmp_path_factory.mktemp("prefect")) as url:
+        yield url
+
+
+@contextmanager
+def connected(url: str) -> Iterator[None]:
+    """Prefect talks to ``url`` while the block runs."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogHandler
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+        # Logs and events wait in queues; what is left when the server is gone is tried again for a minute.
+        APILogHandler().flush()
+        EventsWorker.drain_all(timeout=5)
+
+
+@pytest.fixture
+def prefect(prefect_url: str) -> Iterator[str]:
+    """Prefect talks to the API of the session during the test."""
+    with connected(prefect_url):
+        yield prefect_url
+
+
+@contextmanager
+def surroundings(home: Path) -> Iterator[None]:
+    """The settings of a run in ``home``: no language model, no worker processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (QUIET | {"KINTSUGI_HOME": str(home)}).items():
+            patch.setenv(name, value)
+        yield
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and how it ended.
+
+    Attributes:
+        code: Its exit code.
+        out: Its standard output.
+        err: The lines of its standard error.
+    """
+
+    code: int
+    out: str
+    err: list[str]
+
+
+class FakeServer:
+    """Stands in for the Prefect server of the command line: it only remembers that it was started and stopped."""
+
+    url = ""
+    made: ClassVar[list["FakeServer"]] = []
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.running, self.starts = home, False, 0
+        self.made.append(self)
+
+    def start(self) -> None:
+        self.running, self.starts = True, self.starts + 1
+
+    def wait(self) -> str:
+        assert self.url, "a run began, although its input is wrong"
+        return self.url
+
+    def stop(self) -> None:
+        self.running = False
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FakeServer]]:
+    """The command line starts no server during the test; what it did instead is in ``made``."""
+    from flows import launch
+
+    FakeServer.made.clear()
+    monkeypatch.setattr(launch, "PrefectServer", FakeServer)
+    yield FakeServer
+    assert not [server for server in FakeServer.made if server.running]
+
+
+@pytest.fixture
+def kintsugi(
+    servers: type[FakeServer], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Said]]:
+    """The command line in this process; what it leaves in the environment is taken out at the end."""
+    from flows import cli
+
+    before = dict(os.environ)
+
+    def command(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["kintsugi", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err.splitlines())
+
+    yield command
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def kintsugi_with_prefect(
+    kintsugi: Callable[..., Said], servers: type[FakeServer], prefect: str, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Said]:
+    """The same, but a flow that is started finds the Prefect API of the session."""
+    monkeypatch.setattr(servers, "url", prefect)
+    monkeypatch.setenv("KINTSUGI_MAP", "inline")
+    return kintsugi
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="session")
+def run_pipeline(prefect_url: str) -> Run:
+    """Run the pipeline in a home folder on a specification, with the small configuration and what is given."""
+
+    def run(home: Path, specification: Path, **values: Any) -> Outcome:
+        from flows.configuration import Pipeline
+        from flows.pipeline import pipeline
+
+        given = {"source": {"specification": str(specification)}, "gates": str(specification.with_name("gates.yaml"))}
+        form = read_form(Pipeline, SMALL | given | values)
+        with surroundings(home), connected(prefect_url):
+            return pipeline(form)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_update(prefect_url: str) -> Run:
+    """The same for the update flow."""
+
+    def run(home: Path, specification: Path, **values: Any) -> Outcome:
+        from flows.configuration import Update
+        from flows.update import update
+
+        small = {name: SMALL[name] for name in ("update", "tuning", "evaluation")}
+        given = {"source": {"specification": str(specification)}, "gates": str(specification.with_name("gates.yaml"))}
+        form = read_form(Update, small | given | values)
+        with surroundings(home), connected(prefect_url):
+            return update(form)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home folder of the shared run."""
+    return tmp_path_factory.mktemp("shared") / "kintsugi"
+
+
+@pytest.fixture(scope="session")
+def specification(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The specification of the shared run."""
+    return write_toy(tmp_path_factory.mktemp("table"), visits())
+
+
+@pytest.fixture(scope="session")
+def outcome(home: Path, run_pipeline: Run, specification: Path) -> Outcome:
+    """The shared run of the whole pipeline."""
+    return run_pipeline(home, specification)
+
+
+@pytest.fixture(scope="session")
+def tracking(home: Path, outcome: Outcome) -> Tracking:
+    """The tracking store of the shared run."""
+    return open_tracking(Settings(home=home), "kintsugi-toy")
