@@ -2,7 +2,7 @@
 
 Held rows of the batches after training are scored. For each step of the chain (naive, PU, PU + shift, + updates,
 + tune) the predictor that stood when a batch had arrived scores that batch; the baselines are refitted on all rows
-seen until then, calling unlabeled rows negative, which is the best that practice offers.
+seen until then and on every declared feature, calling unlabeled rows negative, as practice does.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.contracts import BATCH, ROW, Dataset, EvaluationLabels, FloatArray, Scorecard
+from components.contracts import BATCH, ROW, Dataset, EvaluationLabels, FloatArray, Part, Scorecard
 from components.errors import InputError
 from components.evaluation import BASELINES, OURS, Difference, Evaluation, Scored
 from components.evaluation import Predictor as Baseline
-from components.learner import NAIVE, PU, SHIFTED, Trained
+from components.features import FeatureMap
+from components.learner import NAIVE, PU, SHIFTED, Trained, fit_features
 from components.objective import Rows
 from components.ports import Report, silent
 from components.predictor import Predictor
@@ -24,9 +25,25 @@ from components.storage import read_rows
 from components.tuning import TunedState
 from components.updating import Absorbed
 
-Model = Predictor | Baseline
+LEARNT_FROM: tuple[Part, ...] = ("fit", "tune")
 BEFORE, UPDATED, TUNED, CHAMPION = "before update", "+ updates", "+ tune", "champion"
 STEPS = (NAIVE, PU, SHIFTED, UPDATED, TUNED)
+
+
+@dataclass(frozen=True, eq=False)
+class Refitted:
+    """A baseline with the feature map it was fitted on.
+
+    Attributes:
+        features: From rows to features.
+        fitted: From features to a probability.
+    """
+
+    features: FeatureMap
+    fitted: Baseline
+
+
+Model = Predictor | Refitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +117,13 @@ def assess(
     Raises:
         InputError: No held row has a known label.
     """
-    batches = chain.batches()
     columns = [c.name for c in dataset.columns if c.role in ("feature", "group", "weak_label", "weight")]
-    held = read_rows(dataset, columns, batches, ("held",))
+    held = read_rows(dataset, columns, chain.batches(), ("held",))
     truth = _truth(dataset, labels, held)
-    baselines = {batch: _baselines(dataset, chain.final.predictor, batch) for batch in batches}
+    known = set(held[BATCH].to_numpy()[np.isfinite(truth)].tolist())
+    keep = held[BATCH].isin(known).to_numpy()
+    held, truth, batches = held[keep], truth[keep], sorted(known)
+    baselines = {batch: _baselines(dataset, batch) for batch in batches}
     steps = _by_batch(held, {batch: {**chain.predictors(batch), **baselines[batch]} for batch in batches})
     label = labels.name if labels else dataset.weak_label
     weights = _weights(dataset, held)
@@ -114,12 +133,12 @@ def assess(
     ladder = evaluation.score(
         Scored(truth, {**steps, OURS: steps[TUNED]}, batch_labels, {}, label, labels is None, weights), report
     )
-    now = (held[BATCH] == last).to_numpy() if dataset.names("time") else np.ones(len(held), dtype=bool)
+    now = (held[BATCH] == last).to_numpy() if dataset.in_time else np.ones(len(held), dtype=bool)
     rows = held[now]
     models: dict[str, Model] = {OURS: chain.final.predictor, **baselines[last]}
     if champion is not None:
         models[CHAMPION] = champion
-    probabilities = {name: _probability(model, chain.final.predictor, rows) for name, model in models.items()}
+    probabilities = {name: _probability(model, rows) for name, model in models.items()}
     slices = {name: rows[name].astype(str).tolist() for name in dataset.names("group")}
     own = [label for label, kept in zip(batch_labels, now, strict=True) if kept]
     current = None if weights is None else weights[now]
@@ -143,11 +162,15 @@ def _weights(dataset: Dataset, held: pd.DataFrame) -> FloatArray | None:
     return held[named[0]].to_numpy(dtype=float) if named else None
 
 
-def _baselines(dataset: Dataset, predictor: Predictor, batch: int) -> Mapping[str, Baseline]:
-    """Baselines refitted on the rows to fit of every batch up to this one."""
+def _baselines(dataset: Dataset, batch: int) -> Mapping[str, Refitted]:
+    """Baselines refitted on all but the held rows of every batch up to this one, on every declared feature."""
     seen = tuple(entry.index for entry in dataset.batches if entry.index <= batch)
-    features, labelled, _ = Rows(dataset, predictor.features, seen, "fit").matrix()
-    return {name: method().fit(features, labelled.astype(float), 0) for name, method in BASELINES.items()}
+    columns = tuple(column for column in dataset.columns if column.role == "feature")
+    features = fit_features(dataset, columns, seen)
+    parts = [Rows(dataset, features, seen, part).matrix() for part in LEARNT_FROM]
+    matrix = np.concatenate([part[0] for part in parts])
+    labelled = np.concatenate([part[1] for part in parts]).astype(float)
+    return {name: Refitted(features, method().fit(matrix, labelled, 0)) for name, method in BASELINES.items()}
 
 
 def _by_batch(held: pd.DataFrame, models: Mapping[int, Mapping[str, Model]]) -> dict[str, FloatArray]:
@@ -155,14 +178,11 @@ def _by_batch(held: pd.DataFrame, models: Mapping[int, Mapping[str, Model]]) -> 
     found: dict[str, FloatArray] = {}
     for batch, named in models.items():
         where = (held[BATCH] == batch).to_numpy()
-        anchor = next(model for model in named.values() if isinstance(model, Predictor))
         for name, model in named.items():
-            found.setdefault(name, np.full(len(held), np.nan))[where] = _probability(model, anchor, held[where])
+            found.setdefault(name, np.full(len(held), np.nan))[where] = _probability(model, held[where])
     return found
 
 
-def _probability(model: Model, anchor: Predictor, rows: pd.DataFrame) -> FloatArray:
-    """A predictor reads the table by its own feature map, a baseline by that of ``anchor``."""
-    if isinstance(model, Predictor):
-        return model.probability(model.features.transform(rows))[0]
-    return np.asarray(model.probability(anchor.features.transform(rows)))
+def _probability(model: Model, rows: pd.DataFrame) -> FloatArray:
+    features = model.features.transform(rows)
+    return model.probability(features)[0] if isinstance(model, Predictor) else model.fitted.probability(features)

@@ -144,6 +144,7 @@ class Dataset:
         digest: SHA-256 over content and declaration; equal content has an equal digest.
         notes: Sentences a reader must know (rows dropped, why the batches are what they are).
         label_frequency: What the owner of the data declares of P(labeled | positive); None: to be estimated.
+        in_time: Whether the batches follow time; otherwise they follow a group and none of them is later than another.
     """
 
     path: Path
@@ -152,6 +153,7 @@ class Dataset:
     digest: str
     notes: tuple[str, ...] = ()
     label_frequency: Estimate | None = None
+    in_time: bool = True
 
     def names(self, *roles: Role) -> tuple[str, ...]:
         """Names of the columns that have one of ``roles``, in declared order."""
@@ -397,11 +399,12 @@ class LabelFrequency:
         return Estimate(value, min(low, value), max(high, value), self.source)
 
     def class_prior(self, labelled_share: float) -> Estimate:
-        """The class prior that goes with a share of labeled rows: share / c, never above one."""
-        frequency = self.estimate
-        ends = (min(1.0, labelled_share / c) for c in (frequency.value, frequency.high, frequency.low))
-        value, low, high = ends
-        return Estimate(value, low, high, self.source)
+        """The mean class prior that goes with a share of labeled rows, share / c averaged over c, and its interval."""
+        priors = np.minimum(1.0, labelled_share / self.grid)[::-1]
+        density = self.density[::-1]
+        value, below = float(priors @ density), np.cumsum(density)
+        low, high = (float(priors[min(int(np.searchsorted(below, q)), len(below) - 1)]) for q in (0.025, 0.975))
+        return Estimate(value, min(low, value), max(high, value), self.source)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from components.contracts import Column, FloatArray, frozen
 from components.errors import InputError
+from components.values import flags, numbers, texts
 
 CLIP = 6.0
 SKEWED = 2.0
@@ -88,7 +89,8 @@ class Levels:
     def features(self, values: "pd.Series[Any]") -> FloatArray:
         """[n, number of levels] of 0 and 1; a level never seen is all zeros."""
         text = _text(values).to_numpy()
-        return np.column_stack([text == level for level in self.levels]).astype(float).reshape(len(text), -1)
+        shape = (len(text), len(self.levels))
+        return np.array([text == level for level in self.levels], dtype=float).T.reshape(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +120,11 @@ class FeatureMap:
         Raises:
             InputError: A column has no values at all.
         """
-        scaled = tuple(
-            Scaled.fit(column.name, _numbers(frame[column.name]), column.kind == "number")
-            for column in columns
-            if column.kind != "category"
-        )
-        levels = tuple(Levels.fit(column.name, frame[column.name]) for column in columns if column.kind == "category")
-        where = _where(scaled, frame)
+        values = _read(frame, columns)
+        numeric = [column for column in columns if column.kind != "category"]
+        scaled = tuple(Scaled.fit(c.name, values[c.name].to_numpy(), c.kind == "number") for c in numeric)
+        levels = tuple(Levels.fit(c.name, values[c.name]) for c in columns if c.kind == "category")
+        where = _where(scaled, values)
         mean = where.mean(axis=0)
         covariance = np.atleast_2d(np.cov(where, rowvar=False)) if where.size else np.zeros((0, 0))
         precision = np.linalg.inv(covariance + 1e-3 * np.eye(len(mean)))
@@ -143,28 +143,33 @@ class FeatureMap:
         return tuple(found)
 
     def transform(self, frame: pd.DataFrame) -> FloatArray:
-        """[n, d] finite features.
+        """[n, d] finite features. Values are read as ingestion reads them: what is out of its range is missing.
 
         Raises:
             InputError: A column is absent, or holds text where numbers are declared.
         """
-        absent = [column.name for column in self.columns if column.name not in frame]
-        if absent:
-            raise InputError(f"the table must have the columns the model was trained on, missing: {', '.join(absent)}")
-        parts = [part.features(_numbers(frame[part.name])) for part in self.scaled]
-        parts += [group.features(frame[group.name]) for group in self.levels]
+        values = _read(frame, self.columns)
+        parts = [part.features(values[part.name].to_numpy()) for part in self.scaled]
+        parts += [group.features(values[group.name]) for group in self.levels]
         return np.hstack(parts) if parts else np.zeros((len(frame), 0))
 
     def outside(self, frame: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.bool_]]":
         """[n] True for a row that no training row was like: too far, of an unknown level, or mostly missing."""
-        centred = _where(self.scaled, frame) - self.support_mean
+        values = _read(frame, self.columns)
+        centred = _where(self.scaled, values) - self.support_mean
         far = np.einsum("ij,jk,ik->i", centred, self.support_precision, centred) > self.support_threshold
-        values = frame[[column.name for column in self.columns]]
         mostly_missing = values.isna().to_numpy().mean(axis=1) > 0.5
         unknown = np.zeros(len(frame), dtype=bool)
         for group in self.levels:
-            unknown |= ~_text(frame[group.name]).isin([*group.levels, group.reference, "missing"]).to_numpy()
+            unknown |= ~_text(values[group.name]).isin([*group.levels, group.reference, "missing"]).to_numpy()
         return np.asarray(far | mostly_missing | unknown)
+
+    def typical(self) -> pd.DataFrame:
+        """Two rows that no person gave: every column at its typical value, and every column missing."""
+        filled: dict[str, Any] = {part.name: part.fill for part in self.scaled}
+        filled |= {group.name: group.reference for group in self.levels}
+        ordered = {column.name: [filled[column.name], None] for column in self.columns}
+        return pd.DataFrame(ordered).astype({part.name: "float64" for part in self.scaled})
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that :meth:`from_json` reads back."""
@@ -190,11 +195,27 @@ class FeatureMap:
         )
 
 
-def _numbers(values: "pd.Series[Any]") -> FloatArray:
-    try:
-        return np.asarray(pd.to_numeric(values), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"column {values.name!r} must hold numbers: {error}") from error
+def _read(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    """The columns as ingestion would have stored them."""
+    absent = [column.name for column in columns if column.name not in frame]
+    if absent:
+        raise InputError(f"the table must have the columns the model was trained on, missing: {', '.join(absent)}")
+    read = {column.name: _column(frame[column.name], column) for column in columns}
+    return pd.DataFrame(read, index=frame.index)
+
+
+def _column(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
+    if column.kind == "category":
+        return texts(values)
+    found, unreadable = flags(values) if column.kind == "flag" else numbers(values)
+    if unreadable.any():
+        what = "numbers" if column.kind == "number" else "0, 1, true or false"
+        first = values[unreadable].iloc[0]
+        raise InputError(f"column {column.name!r} must hold {what}, got {first!r}")
+    low = -np.inf if column.minimum is None else column.minimum
+    high = np.inf if column.maximum is None else column.maximum
+    within = np.isfinite(found) & (found >= low) & (found <= high)
+    return pd.Series(np.where(within, found, np.nan), index=values.index)
 
 
 def _text(values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -202,7 +223,7 @@ def _text(values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _where(scaled: tuple[Scaled, ...], frame: pd.DataFrame) -> FloatArray:
-    parts = [part.features(_numbers(frame[part.name]))[:, 0] for part in scaled]
+    parts = [part.features(frame[part.name].to_numpy())[:, 0] for part in scaled]
     return np.column_stack(parts) if parts else np.zeros((len(frame), 0))
 
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from components.bayes import BayesRule, Ivon
@@ -33,7 +32,7 @@ from components.objective import Labelling, Rows, WeakObjective
 from components.ports import Report, silent
 from components.predictor import Predictor
 from components.shift import LabeledRows, RatioMethod, RuLsif, ShiftWeights, choose, correct
-from components.state import REFERENCE_ROWS, State
+from components.state import State, reference_of
 from components.storage import read_rows
 from components.weak import ClassPrior, Declared, NonNegative, RiskCorrection, SaturatingLogistic
 
@@ -112,6 +111,8 @@ class Training:
             )
         frequency = self.frequency(dataset, features, labelled)
         kind, reason, overridden = choose(graph, [column.name for column in feature_map.columns], self.correction)
+        if target in batches and kind != "none":
+            kind, reason = "none", f"there is no later batch to correct for (asked for {kind!r}: {reason})"
         arriving, arriving_labelled, _ = Rows(dataset, feature_map, (target,), "fit").matrix()
         population, goal = LabeledRows(features, labelled), LabeledRows(arriving, arriving_labelled)
         shift = correct(kind, self.ratio, population, goal, frequency)
@@ -132,9 +133,9 @@ class Training:
             shift.effective_share,
             shift.divergence,
         )
-        state = State(
-            predictor, start, frequency, shift.target_prior.value, _reference(features), _labels(dataset, batches)
-        )
+        reference = reference_of(dataset, feature_map, batches)
+        absorbed = tuple(batch.label for batch in dataset.batches if batch.index in batches)
+        state = State(predictor, start, frequency, shift.class_prior.value, reference, absorbed)
         return Trained(state, correction, shift.all_weights, steps, batches)
 
     def split(self, dataset: Dataset) -> tuple[tuple[int, ...], int]:
@@ -150,15 +151,16 @@ class Training:
     def allowed(self, dataset: Dataset, graph: CausalGraph) -> tuple[Column, ...]:
         """The feature columns that roles and graph allow; one the graph does not speak of (text) stays."""
         declared = [column for column in dataset.columns if column.role == "feature"]
-        causes = graph.ancestors(graph.target)
-        connected = causes | graph.descendants(graph.target)
+        causes, effects = graph.ancestors(graph.target), graph.descendants(graph.target)
+        connected = causes | effects
         connected |= {name for cause in causes for name in graph.descendants(cause)}
+        connected |= {name for effect in effects for name in graph.ancestors(effect)}
         kept = {"causes": causes, "connected": connected}.get(self.features, set(graph.names))
         chosen = tuple(column for column in declared if column.name in kept or column.name not in graph.names)
         if not chosen:
             raise InputError(
-                f"features = {self.features!r} must leave at least one feature, but the graph connects none with "
-                f"{graph.target!r}; use features = 'all'"
+                f"training.features = {self.features!r} must leave at least one feature, but the graph connects none "
+                f"with {graph.target!r}; use training.features = 'all'"
             )
         return chosen
 
@@ -201,15 +203,6 @@ def readings(shift: ShiftWeights, share: float, keys: FloatArray) -> dict[str, t
             shift.effective_share,
         ),
     }
-
-
-def _reference(features: FloatArray) -> FloatArray:
-    chosen = np.random.default_rng(0).permutation(len(features))[:REFERENCE_ROWS]
-    return features[np.sort(chosen)]
-
-
-def _labels(dataset: Dataset, batches: tuple[int, ...]) -> tuple[str, ...]:
-    return tuple(batch.label for batch in dataset.batches if batch.index in batches)
 
 
 def _named(report: Report, name: str) -> Report:

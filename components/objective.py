@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BUFFER = 65_536
+PRIORS = (1e-3, 0.99)  # beyond, decontamination divides by next to nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +72,8 @@ class Labelling:
         cls, mixture_prior: float, target_prior: float, weights: pd.DataFrame | None = None
     ) -> "Labelling":
         """Labeled rows are positives, all rows are a mixture with ``mixture_prior`` positives among them."""
-        mixture = np.array([[1.0, 0.0], [mixture_prior, 1 - mixture_prior]])
-        return cls(mixture, np.array([target_prior, 1 - target_prior]), weights=weights)
+        mixed, target = np.clip([mixture_prior, target_prior], *PRIORS)
+        return cls(np.array([[1.0, 0.0], [mixed, 1 - mixed]]), np.array([target, 1 - target]), weights=weights)
 
     def sources(self, labelled: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> "np.ndarray":  # type: ignore[type-arg]  # bool [n, 2]
         """[n, 2] which source each row belongs to."""
@@ -108,7 +109,10 @@ class Rows:
 
     def matrix(self) -> tuple[FloatArray, "np.ndarray", FloatArray]:  # type: ignore[type-arg]  # bool [n]
         """Features [n, d], labeled [n] and row keys [n] of all rows at once, in one order that never changes."""
-        frame = pd.concat(list(self.frames())).sort_values(ROW, kind="stable")
+        frames = list(self.frames())
+        if not frames:
+            return np.zeros((0, len(self.features.names))), np.zeros(0, dtype=bool), np.zeros(0)
+        frame = pd.concat(frames).sort_values(ROW, kind="stable")
         labelled = frame[self.dataset.weak_label].to_numpy() == 1
         return self.features.transform(frame), labelled, frame[ROW].to_numpy()
 
@@ -168,14 +172,21 @@ class WeakObjective:
         return self._rows * self.effective_share
 
     def minibatches(self, rows: int, seed: int) -> Iterator[Minibatch]:
-        """One epoch of minibatches, shuffled by ``seed``."""
+        """One epoch of minibatches, shuffled by ``seed``, the labeled rows spread evenly over them.
+
+        A minibatch without a labeled row would lose its part of the risk, so there are never more minibatches than
+        labeled rows.
+        """
         import torch
 
         generator = torch.Generator().manual_seed(seed)
         for chunk in self._kept or self._chunks(seed):
             order = torch.randperm(len(chunk.features), generator=generator)
-            for begin in range(0, len(order), rows):
-                yield chunk.rows(order[begin : begin + rows])
+            labelled = chunk.sources[order, 0]
+            count = max(1, min(-(-len(order) // rows), int(labelled.sum())))
+            parts = (order[labelled].tensor_split(count), order[~labelled].tensor_split(count))
+            for known, rest in zip(parts[0], reversed(parts[1]), strict=True):
+                yield chunk.rows(torch.cat([known, rest]))
 
     def risk(self, theta: "Tensor", minibatch: object) -> "Tensor":
         """The corrected risk on one minibatch."""
@@ -184,15 +195,20 @@ class WeakObjective:
         return self.correction.objective(self._groups(theta, minibatch), self._coefficients)
 
     def value(self, theta: "Tensor") -> "Tensor":
-        """The corrected risk over all rows, a smooth function wherever no group's risk is zero; streamed once."""
+        """The corrected risk over all rows, streamed once."""
         import torch
 
-        total = torch.zeros((), dtype=torch.float64)
+        assert self._coefficients is not None
+        groups = torch.zeros(len(self._coefficients), dtype=torch.float64)
         for chunk in self._kept or self._chunks(0):
-            total = total + self._groups(theta, chunk).sum() * len(chunk.features) / self._rows
-        return total
+            groups = groups + self._groups(theta, chunk) * len(chunk.features) / self._rows
+        return self.correction.objective(groups, self._coefficients)
 
     def curvature(self, theta: "Tensor") -> "Tensor":
+        """[P] what these rows say of the parameters: the Gauss-Newton diagonal times the share that is information."""
+        return self.gauss_newton(theta) * self.information_share(theta)
+
+    def gauss_newton(self, theta: "Tensor") -> "Tensor":
         """[P] diagonal Gauss-Newton matrix of rows times the risk over all data, cut off at zero."""
         import torch
 
@@ -203,6 +219,35 @@ class WeakObjective:
             weight = (chunk.weights @ self._source_weights) * probability * (1 - probability)
             total += self.head.curvature(theta, chunk.features, weight)
         return (total * self.rows).clamp(min=0)
+
+    def information_share(self, theta: "Tensor") -> "Tensor":
+        """[P] how far the curvature of the risk overstates what the rows say of each parameter, in (0, 1].
+
+        For a likelihood the curvature H and the variance J of the gradient agree. A risk put together from few labeled
+        and many other rows varies more than its curvature says, because the labeled rows enter twice. The posterior is
+        tempered by H / J, parameter by parameter (the diagonal of Huber's sandwich; Ribatet et al., Bayesian inference
+        from composite likelihoods, Statistica Sinica 22, 2012).
+        """
+        import torch
+
+        assert self._coefficients is not None
+        second = torch.zeros_like(theta)
+        sums = [torch.zeros_like(theta) for _ in self._coefficients.T]
+        counts = torch.zeros(len(sums), dtype=torch.float64)
+        for chunk in self._kept or self._chunks(0):
+            counts += chunk.weights.sum(0)
+        for chunk in self._kept or self._chunks(0):
+            logits = self.head.logits(theta, chunk.features)
+            slopes = torch.stack([logits.sigmoid() - 1, logits.sigmoid()])
+            for source, total in enumerate(sums):
+                weight = (self._coefficients[:, source] @ slopes) * chunk.weights[:, source] / counts[source]
+                second += self.head.curvature(theta, chunk.features, weight**2)
+                total += _pulled(self.head, theta, chunk.features, weight)
+        drawn = [max(float(count), 1.0) for count in counts]
+        variance = second - torch.stack([total**2 / n for total, n in zip(sums, drawn, strict=True)]).sum(0)
+        curvature = self.gauss_newton(theta) / self.rows
+        spread = self.rows * variance.clamp(min=0)
+        return (curvature / spread.clamp(min=torch.finfo(spread.dtype).tiny)).clamp(max=1.0)
 
     def _groups(self, theta: "Tensor", minibatch: Minibatch) -> "Tensor":
         losses = logistic_losses(self.head.logits(theta, minibatch.features))
@@ -220,3 +265,13 @@ class WeakObjective:
             data = self.origin
             features, weights = (torch.tensor(np.array(part)) for part in (data.features, data.weights))
             yield Minibatch(features, torch.tensor(np.array(data.sources)), weights)
+
+
+def _pulled(head: Head, theta: "Tensor", features: "Tensor", weight: "Tensor") -> "Tensor":
+    """[P] sum over rows of weight times the derivative of the logit."""
+    import torch
+
+    with torch.enable_grad():
+        point = theta.detach().clone().requires_grad_(True)
+        total = (head.logits(point, features) * weight.detach()).sum()
+    return torch.autograd.grad(total, point)[0]

@@ -55,7 +55,7 @@ class Predictor:
         thetas = torch.from_numpy(self.posterior.sample(self.draws, self.seed))
         means, deviations = [np.zeros(0)], [np.zeros(0)]
         for begin in range(0, len(features), CHUNK):
-            chunk = torch.from_numpy(np.ascontiguousarray(features[begin : begin + CHUNK]))
+            chunk = torch.from_numpy(np.array(features[begin : begin + CHUNK]))
             drawn = self.head.logits(thetas, chunk).sigmoid()
             means.append(drawn.mean(0).numpy())
             deviations.append(drawn.std(0).numpy())
@@ -72,6 +72,10 @@ class Predictor:
         outside = self.features.outside(frame)
         columns = {"probability": probability, "uncertainty": uncertainty, "outside_support": outside}
         return pd.DataFrame(columns, index=frame.index)
+
+    def example(self) -> pd.DataFrame:
+        """Input to show how the model is called; invented, nobody's row."""
+        return self.features.typical()
 
     def save(self, folder: Path) -> None:
         """Write the predictor into ``folder``, which is made if need be."""

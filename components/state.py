@@ -1,16 +1,33 @@
-"""What a learner remembers between batches; an update needs nothing else, least of all old rows' labels."""
+"""What a learner remembers between batches; an update needs nothing else, least of all old rows."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
-from components.contracts import FloatArray, LabelFrequency, Posterior, frozen
+from components.contracts import Dataset, FloatArray, LabelFrequency, Part, Posterior, frozen
+from components.features import FeatureMap
+from components.objective import Rows
 from components.predictor import Predictor
 from components.storage import load_posterior, read_json, save_posterior, write_json
 
 REFERENCE_ROWS = 2_000
+PARTS: tuple[Part, ...] = ("tune", "fit")
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Rows that the next batch is compared with: drawn from the last batch, none of them fitted.
+
+    Attributes:
+        features: [r, d] their features.
+        labelled: Number of labeled ones among them.
+    """
+
+    features: FloatArray
+    labelled: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +39,7 @@ class State:
         initial: The prior before the first data: no update forgets below it.
         frequency: What is believed of P(labeled | positive).
         class_prior: Share of true positives it last worked with.
-        reference: [r, d] features of some training rows, what drift is measured against.
+        reference: What the drift of the next batch is measured against.
         absorbed: Labels of the batches it has learnt from, in order.
     """
 
@@ -30,7 +47,7 @@ class State:
     initial: Posterior
     frequency: LabelFrequency
     class_prior: float
-    reference: FloatArray
+    reference: Reference
     absorbed: tuple[str, ...]
 
     def with_posterior(self, posterior: Posterior) -> Self:
@@ -41,13 +58,14 @@ class State:
         """Write the state into ``folder``; a predictor alone can be loaded from the same folder."""
         self.predictor.save(folder)
         save_posterior(self.initial, folder / "initial.safetensors")
-        np.save(folder / "reference.npy", self.reference, allow_pickle=False)
+        save_file({"features": np.array(self.reference.features)}, folder / "reference.safetensors")
         belief = self.frequency
         write_json(
             folder / "state.json",
             {
                 "class_prior": self.class_prior,
                 "absorbed": list(self.absorbed),
+                "reference_labelled": self.reference.labelled,
                 "frequency": {
                     "grid": belief.grid.tolist(),
                     "density": belief.density.tolist(),
@@ -66,6 +84,19 @@ class State:
             load_posterior(folder / "initial.safetensors"),
             LabelFrequency(**described["frequency"]),
             described["class_prior"],
-            frozen(np.load(folder / "reference.npy", allow_pickle=False)),
+            Reference(frozen(load_file(folder / "reference.safetensors")["features"]), described["reference_labelled"]),
             tuple(described["absorbed"]),
         )
+
+
+def reference_of(dataset: Dataset, features: FeatureMap, batches: tuple[int, ...]) -> Reference:
+    """Rows kept for tuning of ``batches``: no posterior was fitted to them, so their scores compare with fresh ones.
+
+    Batches without such rows give the rows that were fitted.
+    """
+    for part in PARTS:
+        matrix, labelled, _ = Rows(dataset, features, batches, part).matrix()
+        if len(matrix):
+            break
+    chosen = np.sort(np.random.default_rng(0).permutation(len(matrix))[:REFERENCE_ROWS])
+    return Reference(frozen(matrix[chosen]), int(labelled[chosen].sum()))

@@ -109,7 +109,7 @@ def save_dataset(dataset: Dataset, folder: Path, evaluation: EvaluationLabels | 
 
 def manifest_of(dataset: Dataset, evaluation: EvaluationLabels | None) -> dict[str, object]:
     """All that is said of a dataset, without the place where it lies."""
-    fields = ("digest", "columns", "batches", "notes", "label_frequency")
+    fields = ("digest", "columns", "batches", "notes", "label_frequency", "in_time")
     manifest = {"schema_version": SCHEMA_VERSION, **{field: getattr(dataset, field) for field in fields}}
     described = ("name", "description", "digest")
     manifest["evaluation"] = {field: getattr(evaluation, field) for field in described} if evaluation else None
@@ -142,6 +142,7 @@ def _dataset_from(manifest: Mapping[str, Any], folder: Path) -> tuple[Dataset, E
         digest=manifest["digest"],
         notes=tuple(manifest["notes"]),
         label_frequency=Estimate(**frequency) if frequency else None,
+        in_time=manifest["in_time"],
     )
     return dataset, EvaluationLabels(path=folder / EVALUATION, **labels) if labels else None
 

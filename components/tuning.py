@@ -19,7 +19,7 @@ from components.objective import Labelling, Minibatch, Rows, WeakObjective
 from components.ports import Report, silent
 from components.state import State
 from components.subspace import SubspaceTrustRegion, Tuning
-from components.weak import NonNegative
+from components.weak import Absolute
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,9 +103,11 @@ class PosteriorTuning:
         centre, precision = (torch.from_numpy(np.array(part)) for part in (posterior.mean, posterior.precision))
 
         def penalised(theta: "Tensor") -> "Tensor":
-            return steering.value(theta) + (precision * (theta - centre) ** 2).sum() / (2 * steering.rows)
+            return steering.value(theta) + (precision * (theta - centre) ** 2).sum() / (2 * size)
 
         point = posterior.mean
+        # As in the posterior, rows count as much as they inform; of the parameters they are asked about, on average.
+        size = steering.rows * float(steering.information_share(centre).mean())
         rounds = [Round(_value(steering, point), _value(checking, point), True)]
         for index in range(self.rounds):
             tuned = replace(self.search, seed=self.search.seed + index).minimise(penalised, point)
@@ -134,7 +136,7 @@ def _halves(dataset: Dataset, batches: tuple[int, ...], state: State) -> tuple[W
     for half in (even, ~even):
         sources = torch.from_numpy(labelling.sources(labelled[half]))
         chunk = Minibatch(torch.from_numpy(features[half]), sources, sources.double())
-        halves.append(WeakObjective(state.predictor.head, labelling, NonNegative(), chunk))
+        halves.append(WeakObjective(state.predictor.head, labelling, Absolute(), chunk))
     return halves[0], halves[1]
 
 

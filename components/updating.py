@@ -10,12 +10,14 @@ import numpy as np
 
 from components.bayes import Continual, Update
 from components.contracts import Dataset, DriftReport, FloatArray
-from components.errors import InputError
 from components.objective import Labelling, Rows, WeakObjective
 from components.ports import Report, silent
 from components.shift import DriftMethod, DriftTest, Sample
-from components.state import State
+from components.state import State, reference_of
 from components.weak import ClassPrior, NonNegative, RiskCorrection, SaturatingLogistic
+
+FEWEST_LABELED = 10
+FEWEST_ROWS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +27,16 @@ class Absorbed:
     Attributes:
         before: The state that met the batch.
         after: The state that has learnt from it.
-        drift: How the batch differs from the training rows.
+        drift: How the batch differs from the last one.
         batch: Index of the batch.
+        note: Why nothing was learnt from the batch; empty where something was.
     """
 
     before: State
     after: State
     drift: DriftReport
     batch: int
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Updating:
 
     Attributes:
         rule: How the posterior absorbs a batch.
-        drift: The tests that compare a batch with the training rows.
+        drift: The tests that compare a batch with the one before.
         class_prior: How the belief over P(labeled | positive) is renewed. Half of the last belief's evidence is kept by
             default: the curve that is assumed is never quite true, and errors of one sign would add up.
         renew_frequency: Whether it is renewed; False keeps the belief that training had.
@@ -55,40 +59,56 @@ class Updating:
     risk: RiskCorrection = NonNegative()
 
     def absorb(self, dataset: Dataset, batch: int, state: State, report: Report = silent) -> Absorbed:
-        """The state after batch ``batch`` of ``dataset``; the state given is not changed."""
+        """The state after batch ``batch`` of ``dataset``; the state given is not changed.
+
+        A batch with too few labeled rows to learn from leaves the posterior as it was, which the note says.
+        """
         label = dataset.batches[batch - 1].label
         rows = Rows(dataset, state.predictor.features, (batch,), "fit")
         features, labelled, _ = rows.matrix()
-        if not labelled.any():
-            raise InputError(f"batch {label!r} must have labeled rows to learn from, got none of {len(labelled)}")
+        known = int(labelled.sum())
+        learns = FEWEST_LABELED <= known < len(labelled)
         frequency = state.frequency
-        if self.renew_frequency and dataset.label_frequency is None:
+        if learns and self.renew_frequency and dataset.label_frequency is None:
             frequency = self.class_prior.estimate(features, labelled, frequency)
-        prior = frequency.class_prior(float(labelled.mean())).value
-        drift = self._examine(rows, features, state, prior)
+        prior = frequency.class_prior(float(labelled.mean())).value if learns else state.class_prior
+        drift = self._examine(rows, (features, known), state, prior)
+        reference = reference_of(dataset, state.predictor.features, (batch,))
+        after = replace(state, reference=reference if len(reference.features) else state.reference)
+        if not learns:
+            note = f"nothing was learnt from {label}: {known} labeled rows of {len(labelled)} to fit"
+            return Absorbed(state, replace(after, absorbed=(*state.absorbed, label)), drift, batch, note)
         objective = WeakObjective(state.predictor.head, Labelling.positive_unlabeled(prior, prior), self.risk, rows)
-        moved = drift.action == "update and forget"
         posterior = self.rule.update(
-            objective, state.predictor.posterior, state.initial, moved, f"{dataset.digest}:{label}", report
+            objective,
+            state.predictor.posterior,
+            state.initial,
+            drift.kind != "none",
+            f"{dataset.digest}:{label}",
+            report,
         )
         after = replace(
-            state.with_posterior(posterior),
+            after.with_posterior(posterior),
             frequency=frequency,
             class_prior=prior,
             absorbed=(*state.absorbed, label),
         )
         return Absorbed(state, after, drift, batch)
 
-    def _examine(self, rows: Rows, features: FloatArray, state: State, prior: float) -> DriftReport:
+    def _examine(self, rows: Rows, batch: tuple[FloatArray, int], state: State, prior: float) -> DriftReport:
+        label = rows.dataset.batches[rows.batches[0] - 1].label
+        features, known = batch
+        if min(len(features), len(state.reference.features)) < FEWEST_ROWS:
+            return DriftReport(label, "none", 0.0, 1.0, 0.0, 1.0, 0.0, state.class_prior, prior, (), "update")
         outside = np.concatenate([rows.features.outside(frame) for frame in rows.frames()])
+        samples = (
+            self._sample(state, state.reference.features, state.reference.labelled),
+            self._sample(state, features, known),
+        )
         return self.drift.examine(
-            rows.dataset.batches[rows.batches[0] - 1].label,
-            state.predictor.features.names,
-            (self._sample(state, state.reference), self._sample(state, features)),
-            (state.class_prior, prior),
-            float(outside.mean()),
+            label, state.predictor.features.names, samples, (state.class_prior, prior), float(outside.mean())
         )
 
     @staticmethod
-    def _sample(state: State, features: FloatArray) -> Sample:
-        return Sample(features, state.predictor.probability(features)[0])
+    def _sample(state: State, features: FloatArray, labelled: int) -> Sample:
+        return Sample(features, state.predictor.probability(features)[0], labelled)

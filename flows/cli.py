@@ -29,7 +29,7 @@ Data = Annotated[
     str,
     typer.Option(
         help="A built-in data specification ([bold]nhanes[/bold], [bold]nhanes-cycles[/bold]) or the path of a YAML "
-        "file that names the source and the role of each column.",
+        "file that names the source and the role of each column. Default: nhanes.",
     ),
 ]
 SourcePath = Annotated[
@@ -63,7 +63,7 @@ Llm = Annotated[
 
 @app.command()
 def run(
-    data: Data = "nhanes",
+    data: Data = "",
     source: SourcePath = "",
     knowledge: Knowledge = "",
     model: Model = "",
@@ -92,7 +92,7 @@ def run(
 
 @app.command()
 def discover(
-    data: Data = "nhanes",
+    data: Data = "",
     source: SourcePath = "",
     knowledge: Knowledge = "",
     config: Config = None,
@@ -113,7 +113,7 @@ def discover(
 
 @app.command()
 def update(
-    data: Data = "nhanes",
+    data: Data = "",
     source: SourcePath = "",
     model: Model = "",
     config: Config = None,
@@ -184,7 +184,7 @@ def _values(
 
     values = read_values(config, assign or [])
     asked = {"specification": data, "path": source, "knowledge": knowledge}
-    given = {name: text for name, text in asked.items() if text and not (name == "specification" and text == "nhanes")}
+    given = {name: text for name, text in asked.items() if text}
     here = values.setdefault("source", {})
     if not isinstance(here, dict):
         raise InputError(f"source must be a mapping of specification, path, knowledge, seed; got {here!r}")

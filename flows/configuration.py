@@ -121,7 +121,10 @@ def read_values(file: Path | None, assignments: list[str]) -> dict[str, Any]:
             here = here.setdefault(part, {})
             if not isinstance(here, dict):
                 raise InputError(f"--set {place} must lie below a mapping, but {part} is {here!r}")
-        here[last] = yaml.safe_load(text) if text else ""
+        try:
+            here[last] = yaml.safe_load(text) if text else ""
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {place} must have a YAML value, got {text!r}") from error
     return values
 
 
@@ -130,8 +133,8 @@ def _read_yaml(file: Path) -> dict[str, Any]:
         raise InputError(f"--config must name a YAML file, there is none at {file}")
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise InputError(f"--config must be YAML, {file} is not: {str(error).splitlines()[0]}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"--config must be YAML in UTF-8, {file} is not: {str(error).splitlines()[0]}") from error
     if not isinstance(values, dict):
         raise InputError(f"--config must hold a mapping of stages, {file} holds a {type(values).__name__}")
     return values

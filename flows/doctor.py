@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from components.errors import InputError, OutsideError
-from tasks.settings import Settings, load_settings, quiet_environment
+from tasks.settings import Settings, load_settings, quiet_environment, shown
 
 GIGABYTE = 2**30
 FREE_DISK = 1 * GIGABYTE
@@ -97,7 +97,7 @@ def _home(settings: Settings) -> Finding:
 def _tracking(settings: Settings) -> str:
     from tasks.tracking import open_tracking
 
-    return f"{open_tracking(settings, 'Default').uri} answers"
+    return f"{shown(open_tracking(settings, 'Default').uri)} answers"
 
 
 def _prefect(settings: Settings) -> str:

@@ -42,10 +42,22 @@ def read_inputs(source: Source) -> Inputs:
         specification = specification.with_source_path(Path(source.path).expanduser().absolute())
     check(specification)
     chosen = variables(specification.declared)
+    if len(chosen) < 2:
+        raise InputError("columns must hold at least one feature of kind number or flag, the causal graph needs it")
     file = Path(source.knowledge).expanduser() if source.knowledge else specification.knowledge
     names = tuple(column.name for column in chosen)
     declared = tuple(column.name for column in specification.declared)
     return Inputs(specification, chosen, load_knowledge(file, names, declared) if file else ())
+
+
+def check_model_name(name: str) -> None:
+    """Refuse a name that the registry would refuse when all the work is done.
+
+    Raises:
+        InputError: It holds a slash, a colon or an at sign.
+    """
+    if any(sign in name for sign in "/:@"):
+        raise InputError(f"model must be a name without '/', ':' and '@', got {name!r}")
 
 
 def read_gates(path: str) -> tuple[Gate, ...]:

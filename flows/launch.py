@@ -19,7 +19,7 @@ from rich.text import Text
 from components.errors import InputError
 from components.storage import write_json
 from tasks.servers import PrefectServer
-from tasks.settings import Settings, load_settings, quiet_environment
+from tasks.settings import Settings, load_settings, quiet_environment, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,10 @@ def read_table(path: Path) -> "pd.DataFrame":
     if not path.exists():
         raise InputError(f"table must be a file or folder that exists, got {path}")
     try:
-        frame = pd.read_csv(path) if path.suffix.lower() in (".csv", ".gz", ".tsv") else pd.read_parquet(path)
+        if path.suffix.lower() in (".csv", ".gz", ".tsv"):
+            frame = pd.read_csv(path, sep="\t" if ".tsv" in path.name.lower() else ",")
+        else:
+            frame = pd.read_parquet(path).reset_index(drop=True)
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"table must be readable as CSV or Parquet, {path} is not: {reason}") from error
@@ -161,7 +164,7 @@ def page_commands(settings: Settings) -> tuple[str, ...]:
         prefect = f"PREFECT_HOME={shlex.quote(str(settings.prefect))} {_command('prefect')} server start"
         commands.append(f"{prefect}   # then http://127.0.0.1:4200")
     if settings.tracking_uri:
-        commands.append(settings.tracking_uri)
+        commands.append(shown(settings.tracking_uri))
     else:
         store = shlex.quote(f"sqlite:///{settings.database}")
         commands.append(f"{_command('mlflow')} server --backend-store-uri {store}   # then http://127.0.0.1:5000")
@@ -178,9 +181,9 @@ def _table(rows: tuple[tuple[str, ...], ...]) -> Table:
     header, *body = rows
     table = Table(header_style="bold", box=None, pad_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
+        table.add_column(Text(name), justify="left" if index == 0 else "right", no_wrap=True)
     for row in body:
-        table.add_row(*row, style="bold yellow" if row[0] in ("kintsugi", "+ tune") else "")
+        table.add_row(*map(Text, row), style="bold yellow" if row[0] in ("kintsugi", "+ tune") else "")
     return table
 
 
@@ -222,13 +225,14 @@ def _send_what_is_left() -> None:
 def _checked(plan: type, values: dict[str, Any]) -> "Form":
     """The form, with the files it names read once to find their mistakes before anything starts."""
     from flows.forms import build, read_form
-    from flows.inputs import read_gates, read_inputs
+    from flows.inputs import check_model_name, read_gates, read_inputs
 
     form = read_form(plan, values)
     made = build(form)
-    read_inputs(made.source)
     if hasattr(made, "gates"):
+        check_model_name(made.model)
         read_gates(made.gates)
+    read_inputs(made.source)
     return form
 
 

@@ -88,7 +88,9 @@ def chain_lines(chain: Chain) -> tuple[str, ...]:
             f"{correction.target_prior.value:.3f} in the target",
             f"effective sample share {correction.effective_share:.2f}, divergence {correction.divergence:.3f}",
         ]
-    lines += [f"{entry.drift.batch}: {entry.drift.kind} shift, {entry.drift.action}" for entry in chain.absorbed]
+    for entry in chain.absorbed:
+        found = "no shift" if entry.drift.kind == "none" else f"{entry.drift.kind} shift"
+        lines.append(f"{entry.drift.batch}: {found}, {entry.note or entry.drift.action}")
     moved = sum(tuned.moved for tuned in chain.tuned)
     return (*lines, f"tuning moved the posterior after {moved} of {len(chain.tuned)} batches")
 

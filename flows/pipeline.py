@@ -46,7 +46,7 @@ def pipeline(config: PipelineForm = PipelineForm()) -> Outcome:  # noqa: B008  #
     inputs, gates = read_inputs(plan.source), read_gates(plan.gates)
     with open_workspace("pipeline", inputs.specification.name, load_settings(), plan) as work:
         name = plan.model or f"kintsugi-{inputs.specification.name}"
-        reigning = reigning_predictor(name, inputs.specification.declared, work)
+        reigning, version = reigning_predictor(name, inputs.specification.declared, work)
         seed = plan.source.seed
         reading = ingest_table.submit(inputs.specification, seed, work)
         asking = elicit_knowledge.submit(plan.elicitation, inputs.variables, inputs.person, seed, work)
@@ -59,7 +59,7 @@ def pipeline(config: PipelineForm = PipelineForm()) -> Outcome:  # noqa: B008  #
         tuned = tune_posterior(plan.tuning, dataset, arrivals(trained, absorbed), work)
         chain = Chain(trained, absorbed, tuned)
         assessed, verdicts = evaluate_chain(plan.evaluation, (dataset, labels), chain, reigning, gates, work)
-        model = register_model(name, dataset, chain.final, assessed, verdicts, work)
+        model = register_model(name, dataset, chain.final, (assessed, verdicts), version, work)
         report = write_report(Told(dataset, knowledge, graph, chain, assessed, verdicts, model), work)
         lines = (
             ("data", data_lines(dataset)),
@@ -84,21 +84,21 @@ def arrivals(trained: Trained, absorbed: tuple[Absorbed, ...]) -> list[tuple[int
     return [(entry.batch, entry.after) for entry in absorbed] or [(trained.batches[-1], trained.state)]
 
 
-def reigning_predictor(name: str, declared: tuple[Column, ...], work: Workspace) -> Predictor | None:
-    """The champion's predictor, None when there is none.
+def reigning_predictor(name: str, declared: tuple[Column, ...], work: Workspace) -> tuple[Predictor | None, str]:
+    """The champion's predictor and version; None and empty when there is none.
 
     Raises:
         InputError: It reads columns that these data do not declare, so the two cannot be compared.
     """
     found = champion(work.tracking, name)
     if found is None:
-        return None
+        return None, ""
     predictor = Predictor.load(load_predictor(work.tracking, found.uri))
-    names = {column.name for column in declared}
+    names = {column.name for column in declared if column.role == "feature"}
     absent = [column.name for column in predictor.inputs if column.name not in names]
     if absent:
         raise InputError(
-            f"model {name!r} has a champion that reads columns these data do not declare ({', '.join(absent)}); "
+            f"model {name!r} has a champion that reads features these data do not declare ({', '.join(absent)}); "
             "give the new model another name (--model)"
         )
-    return predictor
+    return predictor, found.version

@@ -32,14 +32,14 @@ def update(config: UpdateForm = UpdateForm()) -> Outcome:  # noqa: B008  # a fro
     inputs, gates = read_inputs(plan.source), read_gates(plan.gates)
     with open_workspace("update", inputs.specification.name, load_settings(), plan) as work:
         name = plan.model or f"kintsugi-{inputs.specification.name}"
-        reigning = reigning_predictor(name, inputs.specification.declared, work)
+        reigning, version = reigning_predictor(name, inputs.specification.declared, work)
         state = champion_state(name, work)
         dataset, labels = ingest_table(inputs.specification, plan.source.seed, work)
         absorbed = update_posterior(plan.update, dataset, new_batches(dataset, state, name), state, work)
         tuned = tune_posterior(plan.tuning, dataset, [(entry.batch, entry.after) for entry in absorbed], work)
         chain = Chain(None, absorbed, tuned)
         assessed, verdicts = evaluate_chain(plan.evaluation, (dataset, labels), chain, reigning, gates, work)
-        model = register_model(name, dataset, chain.final, assessed, verdicts, work)
+        model = register_model(name, dataset, chain.final, (assessed, verdicts), version, work)
         report = write_report(Told(dataset, None, None, chain, assessed, verdicts, model), work)
         lines = (
             ("data", data_lines(dataset)),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from components.errors import InputError, OutsideError
 from components.ports import Answer
+from tasks.settings import shown
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -131,7 +132,7 @@ class OpenAiAsk:
         return f"tried {self.retries + 1} times" if self.retries else "tried once"
 
     def _failed(self, what: str) -> OutsideError:
-        return OutsideError(f"the language model {self.model!r} at {self.base_url} {what}; {REMEDY}")
+        return OutsideError(f"the language model {self.model!r} at {shown(self.base_url)} {what}; {REMEDY}")
 
 
 def from_logprobs(choice: "Choice") -> Answer | None:

@@ -9,30 +9,35 @@ from components.assessment import Assessed
 from components.contracts import Dataset
 from components.evaluation import OURS, GateResult
 from components.state import State
-from components.storage import read_rows
 from tasks.registry import Candidate, RegisteredModel, register
 from tasks.workspace import Workspace
-
-EXAMPLE_ROWS = 5
 
 
 @task(name="register", cache_policy=NO_CACHE)
 def register_model(
-    name: str, dataset: Dataset, state: State, assessed: Assessed, gates: Sequence[GateResult], work: Workspace
+    name: str,
+    dataset: Dataset,
+    state: State,
+    verdict: tuple[Assessed, Sequence[GateResult]],
+    judged_against: str,
+    work: Workspace,
 ) -> RegisteredModel:
-    """Register ``state`` with an example of its input; move the alias when the gates say so."""
+    """Register ``state``; champion when gates were judged, none failed, and nobody else became champion meanwhile.
+
+    ``judged_against`` is the version of the champion it was compared with, empty for none.
+    """
+    assessed, gates = verdict
     with work.stage("register") as stage:
         folder = stage.folder / "model"
         state.save(folder)
-        columns = [column.name for column in state.predictor.inputs]
-        example = read_rows(dataset, columns, None, ("held",))[columns].head(EXAMPLE_ROWS).reset_index(drop=True)
         failed = [gate for gate in gates if not gate.passed]
+        unjudged = not any(gate.judged for gate in gates)
         loss = assessed.scorecard.value(OURS, "log_loss").value
         candidate = Candidate(
             folder,
-            example,
+            state.predictor.example(),
             f"Learnt from {dataset.path.name}, batches {', '.join(state.absorbed)}. "
-            + (f"Held back by {len(failed)} gate(s)." if failed else "All gates passed."),
+            + (f"Held back by {len(failed)} gate(s)." if failed else "No gate failed."),
             {
                 "dataset": dataset.digest[:16],
                 "log_loss": f"{loss:.4f}",
@@ -40,4 +45,5 @@ def register_model(
                 "gates": "passed" if not failed else "; ".join(gate.sentence for gate in failed)[:4000],
             },
         )
-        return register(work.tracking, stage.run.run_id, name, candidate, promote=not failed)
+        promote = not failed and not unjudged
+        return register(work.tracking, stage.run.run_id, name, candidate, promote, judged_against)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import components
 from components.errors import InputError
+from tasks.settings import shown
 from tasks.tracked_run import answering
 from tasks.tracking import Tracking
 
@@ -72,8 +73,13 @@ class Candidate:
     tags: Mapping[str, str]
 
 
-def register(tracking: Tracking, run_id: str, name: str, candidate: Candidate, promote: bool) -> RegisteredModel:
+def register(
+    tracking: Tracking, run_id: str, name: str, candidate: Candidate, promote: bool, judged_against: str | None = None
+) -> RegisteredModel:
     """Make a new version of the model ``name``: the challenger, or the champion when it is promoted.
+
+    With ``judged_against``, the version of the champion it was compared with (empty for none), it stays challenger
+    when another one reigns by now.
 
     The version is made last, when all its files are in place; when anything fails before, there is none.
 
@@ -103,6 +109,9 @@ def register(tracking: Tracking, run_id: str, name: str, candidate: Candidate, p
             raise
         client.set_registered_model_alias(name, CHALLENGER, made.version)
     challenger = RegisteredModel(name, str(made.version), CHALLENGER, digest, run_id, f"models:/{name}/{made.version}")
+    if promote and judged_against is not None:
+        reigning = champion(tracking, name)
+        promote = (reigning.version if reigning else "") == judged_against
     return promote_to_champion(tracking, challenger) if promote else challenger
 
 
@@ -143,7 +152,7 @@ def load_predictor(tracking: Tracking, uri: str) -> Path:
     """
     found = _found(tracking, uri)
     if found is None:
-        raise InputError(f"model must be in the registry {tracking.uri}, got {uri}")
+        raise InputError(f"model must be in the registry {shown(tracking.uri)}, got {uri}")
     place = f"{found.source}/artifacts/predictor"
     if place.startswith("file://"):
         return Path(urllib.request.url2pathname(place.removeprefix("file://")))

@@ -14,6 +14,7 @@ from tasks.artifacts import publish_links
 from tasks.ingest import profile_of
 from tasks.registry import RegisteredModel
 from tasks.report_page import PICTURES, Registered, ReportStory, render_report
+from tasks.settings import shown
 from tasks.workspace import Workspace
 
 
@@ -49,14 +50,14 @@ def write_report(told: Told, work: Workspace) -> Path:
         work.run.artifact(path)
         links = {"report": path.as_uri()}
         if url := work.tracking.run_url(work.run.run_id):
-            links["MLflow run"] = url
+            links["MLflow run"] = shown(url)
         publish_links("links", links, f"Model {told.model.name}, version {told.model.version}, {told.model.alias}.")
         return path
 
 
 def _story(told: Told, work: Workspace) -> ReportStory:
     trained = told.chain.trained
-    shown = f"models:/{told.model.name}@{told.model.alias}"
+    uri = f"models:/{told.model.name}@{told.model.alias}"
     return ReportStory(
         title=f"{told.model.name}, version {told.model.version}",
         generated=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
@@ -69,7 +70,7 @@ def _story(told: Told, work: Workspace) -> ReportStory:
         frequency=told.chain.final.frequency,
         drift=tuple(entry.drift for entry in told.chain.absorbed),
         gates=told.gates,
-        registered=Registered(told.model.name, told.model.version, told.model.alias, shown, work.tracking.uri),
+        registered=Registered(told.model.name, told.model.version, told.model.alias, uri, shown(work.tracking.uri)),
         pictures={name: work.folder / f"{name}.png" for name in PICTURES},
         steps=STEPS,
         timings=work.timing_table().round(1),

@@ -4,6 +4,7 @@ import difflib
 import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -160,6 +161,14 @@ def load_settings() -> Settings:
         raise InputError(
             "; ".join(_sentence(each["loc"], each["msg"], each["input"]) for each in error.errors())
         ) from None
+
+
+def shown(url: str) -> str:
+    """An address as it may be shown: without the name and password in it."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def quiet_environment() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from components.contracts import Column, Dataset
 from components.errors import OutsideError
+from tasks.settings import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,7 +206,7 @@ def unanswered(uri: str, error: Exception) -> OutsideError:
     """The sentence for a store that does not answer."""
     first = (str(error).splitlines() or [type(error).__name__])[0][:200]
     return OutsideError(
-        f"the tracking store {uri} does not answer ({first}); start it, or unset KINTSUGI_TRACKING_URI "
+        f"the tracking store {shown(uri)} does not answer ({first}); start it, or unset KINTSUGI_TRACKING_URI "
         "to track in a file of the home folder"
     )
 

@@ -91,9 +91,8 @@ def open_workspace(flow: str, name: str, settings: Settings, parameters: object)
         OutsideError: The tracking store does not answer, or the home folder cannot be written.
     """
     moment = datetime.now().astimezone().strftime("%Y-%m-%d %H.%M.%S")
-    folder = settings.runs / re.sub(r"[^\w.-]+", "-", f"{flow} {name} {moment}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        settings.runs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutsideError(
             f"home folder {settings.home} must be writable ({error.strerror}); set KINTSUGI_HOME"
@@ -101,4 +100,6 @@ def open_workspace(flow: str, name: str, settings: Settings, parameters: object)
     tracking = open_tracking(settings, f"kintsugi-{name}")
     with tracking.tracked_run(f"{flow} {moment}", {"kintsugi.flow": flow}) as run:
         run.parameters(parameters)
+        folder = settings.runs / re.sub(r"[^\w.-]+", "-", f"{flow} {name} {moment} {run.run_id[:6]}")
+        folder.mkdir()
         yield Workspace(settings, tracking, run, Progress(), folder)

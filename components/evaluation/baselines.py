@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.contracts import FloatArray
 from components.errors import InputError
@@ -91,7 +92,18 @@ class NaiveBoosting:
             early_stopping=False,
             random_state=seed,
         )
-        return _Fitted(model.fit(features, _both_classes(labelled)))
+        # scikit-learn cannot bin a column without any value.
+        empty = np.isnan(features).all(axis=0)
+        return _WithoutEmpty(model.fit(features[:, ~empty], _both_classes(labelled)), ~empty)
+
+
+@dataclass(frozen=True, eq=False)
+class _WithoutEmpty:
+    model: Any
+    kept: NDArray[np.bool_]
+
+    def probability(self, features: FloatArray) -> FloatArray:
+        return _Fitted(self.model).probability(features[:, self.kept])
 
 
 def _both_classes(labelled: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ from components.contracts import Column
 from components.errors import InputError
 from components.ingestion.specification import Specification
 from components.ingestion.validation import row_names, typed, validate
-from components.ingestion.values import texts
+from components.values import texts
 
 _PREVIEW_ROWS = 1000
 

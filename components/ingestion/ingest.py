@@ -173,6 +173,7 @@ def _dataset(
         digest=tally.content.digest(declaration),
         notes=notes,
         label_frequency=frequency.estimate() if frequency else None,
+        in_time=specification.column(specification.batching.by, "batches.by").role == "time",
     )
 
 

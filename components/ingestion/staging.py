@@ -15,7 +15,7 @@ from components.ingestion.checking import kept, used_columns
 from components.ingestion.fingerprint import Fingerprint, fingerprint, parts, row_keys
 from components.ingestion.specification import Specification
 from components.ingestion.validation import row_names, typed, validate, within_ranges
-from components.ingestion.values import texts
+from components.values import texts
 
 LABEL = "label"
 _KEY = "_key"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from components.contracts import Column
 from components.errors import InputError
-from components.ingestion.values import BoolArray, numbers, positives, stored, texts, unreadable
+from components.values import BoolArray, numbers, positives, stored, texts, unreadable
 
 _LARGEST_WHOLE = 2.0**53
 _PRESENT = "present in every row"

@@ -33,10 +33,12 @@ class Sample:
     Attributes:
         features: [n, d] finite, standardised as for training.
         scores: [n] score of each row.
+        labelled: Number of labeled rows among them.
     """
 
     features: FloatArray
     scores: FloatArray
+    labelled: int = 0
 
     def __post_init__(self) -> None:
         if self.scores.shape != self.features.shape[:1]:
@@ -45,6 +47,8 @@ class Sample:
             )
         if not np.isfinite(self.scores).all():
             raise InputError("scores must be finite, found NaN or infinity")
+        if not 0 <= self.labelled <= len(self.scores):
+            raise InputError(f"labelled must lie between 0 and the {len(self.scores)} rows, got {self.labelled}")
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,18 @@ class DriftTest:
     """Two-sample tests on at most ``maximum_rows`` rows a side, so that only shifts of some size count.
 
     The kind is read in this order: too many rows outside the training support is ``support``; moved features are
-    ``covariate``; moved scores or a moved class prior with features at rest are ``label``. Under label shift the
-    features move as well, if less, so a strong one is reported as ``covariate``. A ``concept`` shift, new labels for
+    ``covariate``; moved scores or a moved share of labeled rows with features at rest are ``label``. The looks (all
+    features, each feature, scores, labeled rows) are judged together by Holm's rule, so that a batch that has not moved
+    raises an alarm with probability ``level`` at most. Under label shift the features move as well, if less, so a
+    strong one is reported as ``covariate``. A ``concept`` shift, new labels for
     the same features, leaves no trace in features and scores and is never reported here: it takes true labels.
 
     Attributes:
         kind: Name of the method.
-        permutations: Number of permutations, 1 or more; the smallest p-value is 1 / (permutations + 1).
-        level: p-values at or below it count as moved, in (0, 1).
+        permutations: Number of permutations, 1 or more; the smallest p-value is 1 / (permutations + 1), and with fewer
+            than 4 / level the features as a whole raise no alarm by themselves.
+        level: Probability of an alarm over a batch that has not moved, in (0, 1).
         support: Share of rows outside the training support above which labels are asked for, in [0, 1].
-        prior_change: Relative change of the class prior that counts as moved, positive.
         alpha: Share of the new batch in the denominator of the ratio, in [0, 1).
         regularisation: Ridge of the ratio, positive.
         centres: Number of kernel centres at most, 1 or more.
@@ -70,10 +76,9 @@ class DriftTest:
     """
 
     kind: Literal["two_sample"] = "two_sample"
-    permutations: int = 200
+    permutations: int = 500
     level: float = 0.01
     support: float = 0.1
-    prior_change: float = 0.25
     alpha: float = 0.1
     regularisation: float = 0.1
     centres: int = 100
@@ -90,9 +95,8 @@ class DriftTest:
         for name, least in (("permutations", 1), ("centres", 1), ("maximum_rows", 3), ("seed", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name in ("prior_change", "regularisation"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
+        if not self.regularisation > 0:
+            raise InputError(f"regularisation must be positive, got {self.regularisation}")
 
     def examine(
         self,
@@ -108,7 +112,7 @@ class DriftTest:
             batch: Label of the batch.
             names: [d] names of the columns.
             samples: Reference rows and new rows.
-            priors: Class prior before and after.
+            priors: Class prior before and after, for the record.
             outside: Share of new rows outside the training support, in [0, 1].
 
         Raises:
@@ -122,9 +126,9 @@ class DriftTest:
         statistic, p_value = self._permute(reference.features, new.features, rng)
         columns = _columns(names, reference.features, new.features)
         score_statistic, score_p_value = kolmogorov_smirnov(reference.scores, new.scores)
-        features_moved = p_value <= self.level or any(column.p_value <= self.level for column in columns)
-        prior_moved = abs(priors[1] - priors[0]) > self.prior_change * priors[0]
-        kind, action = self._verdict(outside, features_moved, prior_moved or score_p_value <= self.level)
+        nearest = min(column.p_value for column in columns)
+        looks = holm(np.array([p_value, nearest, score_p_value, _proportions(*samples)])) <= self.level
+        kind, action = self._verdict(outside, bool(looks[:2].any()), bool(looks[2:].any()))
         return DriftReport(
             batch=batch,
             kind=kind,
@@ -170,6 +174,14 @@ def kolmogorov_smirnov(first: FloatArray, second: FloatArray) -> tuple[float, fl
 
     result = ks_2samp(first, second, method="asymp")
     return float(result.statistic), float(result.pvalue)
+
+
+def _proportions(first: Sample, second: Sample) -> float:
+    """p-value of equal shares of labeled rows, by Fisher's exact test."""
+    from scipy.stats import fisher_exact
+
+    table = [[part.labelled, len(part.scores) - part.labelled] for part in (first, second)]
+    return float(fisher_exact(table).pvalue)
 
 
 def holm(p_values: FloatArray) -> FloatArray:

@@ -93,7 +93,27 @@ def test_what_a_table_lacks_is_named() -> None:
     fitted = FeatureMap.fit(table(), COLUMNS)
     with pytest.raises(InputError, match="missing: alt, smoking"):
         fitted.transform(table().drop(columns=["alt", "smoking"]))
-    with pytest.raises(InputError, match="column 'age' must hold numbers"):
+    with pytest.raises(InputError, match="column 'age' must hold numbers, got 'old'"):
         fitted.transform(table().assign(age="old"))
     with pytest.raises(InputError, match="column 'age' must have at least one value"):
         FeatureMap.fit(table().assign(age=np.nan), COLUMNS)
+
+
+def test_values_are_read_as_ingestion_reads_them() -> None:
+    columns = (Column("age", maximum=120), Column("drug", kind="flag"), Column("site", kind="category"))
+    frame = pd.DataFrame({"age": [30.0, 50.0, 70.0] * 20, "drug": [0.0, 1.0, 1.0] * 20, "site": ["1", "2", "2"] * 20})
+    fitted = FeatureMap.fit(frame, columns)
+    raw = pd.DataFrame({"age": ["9999", "50"], "drug": ["true", None], "site": [2.0, np.nan]})
+    stored = pd.DataFrame({"age": [np.nan, 50.0], "drug": [1.0, np.nan], "site": ["2", None]})
+    np.testing.assert_array_equal(fitted.transform(raw), fitted.transform(stored))
+    with pytest.raises(InputError, match="column 'drug' must hold 0, 1, true or false, got 'maybe'"):
+        fitted.transform(raw.assign(drug="maybe"))
+
+
+def test_a_category_with_one_level_has_no_feature() -> None:
+    frame = table().assign(smoking="never")
+    fitted = FeatureMap.fit(frame, COLUMNS)
+    assert not [name for name in fitted.names if name.startswith("smoking")]
+    assert len(fitted.transform(frame)) == len(frame)
+    assert list(fitted.typical().columns) == [column.name for column in COLUMNS]
+    assert np.isfinite(fitted.transform(fitted.typical())).all()

@@ -147,10 +147,12 @@ def connected(url: str) -> Iterator[None]:
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        yield
-        # Logs and events wait in queues; what is left when the server is gone is tried again for a minute.
-        APILogHandler().flush()
-        EventsWorker.drain_all(timeout=5)
+        try:
+            yield
+        finally:
+            # Logs and events wait in queues; what is left when the server is gone is tried again for a minute.
+            APILogHandler().flush()
+            EventsWorker.drain_all(timeout=5)
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def csv(rows: pd.DataFrame, folder: Path, name: str = "people.csv") -> Path:
     return folder / name
 
 
-@bad("'marker'")
+@bad("missing: marker")
 def a_column_is_missing(rows: pd.DataFrame, folder: Path) -> list[object]:
     return [csv(rows.drop(columns="marker"), folder)]
 

@@ -138,6 +138,6 @@ def test_a_champion_of_other_columns_is_refused_before_anything_is_read(
     columns = {name: column for name, column in toy.specification["columns"].items() if name != "marker"}
     frame = toy.visits((2019,), (120,)).drop(columns="marker")
     other = toy.write(tmp_path / "table", frame, columns=columns)
-    with pytest.raises(InputError, match=r"reads columns these data do not declare \(marker\).*--model"):
+    with pytest.raises(InputError, match=r"reads features these data do not declare \(marker\).*--model"):
         request.getfixturevalue(flow)(mine, other)
     assert not list(mine.glob("datasets/*"))

@@ -11,14 +11,18 @@ from components.errors import InputError
 from components.shift import METHODS, DriftTest, Sample
 from components.shift.drift import holm
 
-QUICK = DriftTest(permutations=99, maximum_rows=200)
+QUICK = DriftTest(permutations=450, maximum_rows=200)
 
 
 def sample(
-    rng: np.random.Generator, rows: int = 200, mean: tuple[float, ...] = (0.0, 0.0), score: float = 0.0
+    rng: np.random.Generator,
+    rows: int = 200,
+    mean: tuple[float, ...] = (0.0, 0.0),
+    score: float = 0.0,
+    labelled: int = 20,
 ) -> Sample:
     features = rng.normal(size=(rows, len(mean))) + mean
-    return Sample(features, rng.normal(size=rows) + score)
+    return Sample(features, rng.normal(size=rows) + score, labelled)
 
 
 def examine(test: DriftTest, samples: tuple[Sample, Sample], after: float = 0.1, outside: float = 0.0) -> DriftReport:
@@ -55,23 +59,37 @@ def test_a_change_of_shape_without_a_change_of_any_column_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mean", "score", "after", "outside", "kind", "action"),
+    ("mean", "score", "labelled", "outside", "kind", "action"),
     [
-        ((0.0, 0.0), 0.0, 0.1, 0.0, "none", "update"),
-        ((1.0, 0.0), 1.0, 0.1, 0.0, "covariate", "update and forget"),
-        ((0.0, 0.0), 1.0, 0.1, 0.0, "label", "update and forget"),
-        ((0.0, 0.0), 0.0, 0.2, 0.0, "label", "update and forget"),
-        ((0.0, 0.0), 0.0, 0.12, 0.1, "none", "update"),
-        ((1.0, 0.0), 1.0, 0.2, 0.11, "support", "ask for labels"),
+        ((0.0, 0.0), 0.0, 20, 0.0, "none", "update"),
+        ((1.0, 0.0), 1.0, 20, 0.0, "covariate", "update and forget"),
+        ((0.0, 0.0), 1.0, 20, 0.0, "label", "update and forget"),
+        ((0.0, 0.0), 0.0, 50, 0.0, "label", "update and forget"),
+        ((0.0, 0.0), 0.0, 28, 0.1, "none", "update"),
+        ((1.0, 0.0), 1.0, 50, 0.11, "support", "ask for labels"),
     ],
 )
 def test_kind_and_action_follow_from_what_moved(
-    mean: tuple[float, ...], score: float, after: float, outside: float, kind: str, action: str
+    mean: tuple[float, ...], score: float, labelled: int, outside: float, kind: str, action: str
 ) -> None:
     rng = np.random.default_rng(1)
-    report = examine(QUICK, (sample(rng), sample(rng, 200, mean, score)), after, outside)
+    report = examine(QUICK, (sample(rng), sample(rng, 200, mean, score, labelled)), 0.2, outside)
     assert (report.kind, report.action) == (kind, action)
-    assert (report.batch, report.prior_before, report.prior_after, report.outside) == ("a batch", 0.1, after, outside)
+    assert (report.batch, report.prior_before, report.prior_after, report.outside) == ("a batch", 0.1, 0.2, outside)
+
+
+def test_all_looks_together_alarm_no_more_often_than_the_level_says() -> None:
+    test, alarms, runs = DriftTest(permutations=99, level=0.05, maximum_rows=60, centres=15), 0, 200
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        pair = (sample(rng, 60, labelled=rng.binomial(60, 0.2)), sample(rng, 60, labelled=rng.binomial(60, 0.2)))
+        alarms += examine(test, pair).kind != "none"
+    assert alarms <= 0.05 * runs + 3 * (runs * 0.05 * 0.95) ** 0.5
+
+
+def test_more_labeled_rows_than_rows_are_refused() -> None:
+    with pytest.raises(InputError, match="labelled must lie between 0 and the 5 rows, got 6"):
+        Sample(np.zeros((5, 1)), np.zeros(5), 6)
 
 
 def test_columns_that_moved_are_named_farthest_first() -> None:
@@ -143,7 +161,6 @@ def test_a_method_is_a_value_under_its_own_name(kind: str) -> None:
         ("permutations", 0),
         ("level", 0.0),
         ("support", 1.1),
-        ("prior_change", 0.0),
         ("alpha", 1.0),
         ("regularisation", 0.0),
         ("centres", 0),

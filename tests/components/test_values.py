@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.ingestion import nhanes
-from components.ingestion.values import flags, numbers, positives, texts, times
+from components.values import flags, numbers, positives, texts, times
 
 text_numbers = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
