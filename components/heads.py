@@ -59,7 +59,7 @@ class Mlp:
     """
 
     kind: Literal["mlp"] = "mlp"
-    hidden: int = 16
+    hidden: int = 8
 
     def __post_init__(self) -> None:
         if self.hidden < 1:

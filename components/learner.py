@@ -88,7 +88,7 @@ class Training:
     class_prior: ClassPrior = SaturatingLogistic()
     risk: RiskCorrection = NonNegative()
     ratio: RatioMethod = RuLsif()
-    rule: BayesRule = Ivon()
+    rule: BayesRule = Ivon(prior_deviation=0.3)
 
     def __post_init__(self) -> None:
         if self.batches < 0:

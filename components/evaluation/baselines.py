@@ -93,7 +93,7 @@ class NaiveBoosting:
             random_state=seed,
         )
         # scikit-learn cannot bin a column without any value.
-        empty = np.isnan(features).all(axis=0)
+        empty = np.atleast_1d(np.isnan(features).all(axis=0))
         return _WithoutEmpty(model.fit(features[:, ~empty], _both_classes(labelled)), ~empty)
 
 

@@ -109,7 +109,7 @@ def test_the_registered_model_predicts_what_the_predictor_predicts(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
     monkeypatch.setattr(sys, "path", list(sys.path))
     frame = toy.visits().groupby("year").head(20)
-    frame.loc[frame.index[:3], "age"] = [400.0, np.nan, -300.0]
+    frame.loc[frame.index[:3], "pressure"] = [1e6, np.nan, -1e6]
     inputs = frame[list(toy.predictors)]
     scored = quiet_pyfunc().load_model(outcome.uri).predict(inputs)
     assert list(scored) == ["probability", "uncertainty", "outside_support"]
@@ -225,7 +225,7 @@ def test_the_page_of_the_run_in_prefect_shows_what_came_out(
         "scorecard": "table",
         "gates": "table",
         "ladder": "image",
-        "links": "link",
+        "links": "markdown",  # so Prefect stores a link
     }
     edges = pd.read_csv(Path(outcome.folder) / "edges.csv")
     rows = json.loads(shown["edges"].data)
