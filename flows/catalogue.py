@@ -29,30 +29,33 @@ def print_methods(stage: str, console: Console | None = None) -> None:
     plain = [name for name in stages if not (stage or _methods(get_type_hints(Pipeline)[name]))]
     for name in [stage] if stage else stages:
         for method in _methods(get_type_hints(Pipeline)[name]):
-            printer.print(_table(name, method))
+            printer.print(_table(name, method, getattr(Pipeline(), name)))
     if plain:
         texts = descriptions(Pipeline)
         printer.print("\n".join(f"[bold]{name}[/bold]: {texts[name]}" for name in plain))
 
 
-def _table(place: str, method: type) -> Table:
+def _table(place: str, method: type, default: Any) -> Table:
     title = f"{place}: {_kind(method)}" if _kind(method) else place
     table = Table(title=f"[bold]{title}[/bold]  {summary(method)}", title_justify="left", expand=True, show_lines=False)
     table.add_column("field", no_wrap=True)
     table.add_column("default", max_width=24)
     table.add_column("meaning")
-    for row in _rows(place, method):
+    for row in _rows(place, method, default):
         table.add_row(*row)
     return table
 
 
-def _rows(place: str, method: type) -> Iterator[tuple[str, str, str]]:
-    """Place, default and meaning of every field; a field that holds a method is followed by that method's fields."""
+def _rows(place: str, method: type, chosen: Any) -> Iterator[tuple[str, str, str]]:
+    """Place, default and meaning of every field; a field that holds a method is followed by that method's fields.
+
+    The defaults are those of ``chosen``, the method that stands in this place when nothing is said.
+    """
     hints, texts = get_type_hints(method), descriptions(method)
     for field in dataclasses.fields(method):
         if field.name == "kind":
             continue
-        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        default = getattr(chosen if isinstance(chosen, method) else method(), field.name)
         choices = _methods(hints[field.name])
         if choices:
             kinds = " | ".join(_kind(choice) or choice.__name__ for choice in choices)
@@ -62,7 +65,7 @@ def _rows(place: str, method: type) -> Iterator[tuple[str, str, str]]:
                 f"{texts.get(field.name, '')} [dim]({kinds})[/dim]",
             )
             for choice in choices:
-                yield from _rows(f"{place}.{field.name}", choice)
+                yield from _rows(f"{place}.{field.name}", choice, default)
         else:
             yield f"{place}.{field.name}", _shown(default), texts.get(field.name, "") + _options(hints[field.name])
 

@@ -22,6 +22,17 @@ class Form(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _over_the_defaults(cls, values: Any) -> Any:
+        """What is said of a nested method changes its default and does not replace it by the method's own."""
+        if not isinstance(values, dict):
+            return values
+        return {
+            name: _merged(cls.model_fields[name].default, value) if name in cls.model_fields else value
+            for name, value in values.items()
+        }
+
     @model_validator(mode="after")
     def _accepted_by_the_method(self) -> "Form":
         build(self)
@@ -88,6 +99,16 @@ def descriptions(method: type) -> dict[str, str]:
     section = re.split(r"\n(?=\S)", section)[0]
     entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE)
     return {name: re.sub(r"\s+", " ", text).replace("``", "") for name, text in entries}
+
+
+def _merged(default: Any, value: Any) -> Any:
+    if not (isinstance(default, Form) and isinstance(value, dict)):
+        return value
+    kind = getattr(default, "kind", None)
+    if value.get("kind", kind) != kind:
+        return value
+    known = {name: getattr(default, name) for name in type(default).model_fields}
+    return known | {name: _merged(known.get(name), part) for name, part in value.items()}
 
 
 def _form_type(hint: Any) -> Any:

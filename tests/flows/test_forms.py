@@ -1,6 +1,6 @@
 """Forms: made from the methods' fields, and strict."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import pytest
 
@@ -47,6 +47,25 @@ def test_an_empty_form_builds_the_default_method(method: type) -> None:
 def test_values_reach_the_method() -> None:
     made = build(read_form(Outer, {"inner": {"head": {"kind": "linear"}, "count": 5}}))
     assert made == Outer(Inner(Linear(), 5))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One with a default that is not its method's own.
+
+    Attributes:
+        inner: The inner one.
+    """
+
+    inner: Inner = Inner(Mlp(hidden=5), 7)
+
+
+def test_saying_one_thing_of_a_method_keeps_its_other_defaults() -> None:
+    assert build(read_form(Chosen, {"inner": {"count": 2}})) == Chosen(Inner(Mlp(hidden=5), 2))
+    assert build(read_form(Chosen, {"inner": {"head": {"hidden": 2}}})) == Chosen(Inner(Mlp(hidden=2), 7))
+    assert build(read_form(Chosen, {"inner": {"head": {"kind": "linear"}}})) == Chosen(Inner(Linear(), 7))
+    partly = build(read_form(Pipeline, {"training": {"rule": {"epochs": 3}}}))
+    assert partly.training.rule == replace(Pipeline().training.rule, epochs=3)
 
 
 @pytest.mark.parametrize(
