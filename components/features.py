@@ -154,7 +154,7 @@ class FeatureMap:
         return np.hstack(parts) if parts else np.zeros((len(frame), 0))
 
     def outside(self, frame: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.bool_]]":
-        """[n] True for a row that no training row was like: too far, of an unknown level, or mostly missing."""
+        """[n] True for a row no training row was like: too far, out of range, of an unknown level, or mostly missing."""
         values = _read(frame, self.columns)
         centred = _where(self.scaled, values) - self.support_mean
         far = np.einsum("ij,jk,ik->i", centred, self.support_precision, centred) > self.support_threshold
@@ -162,7 +162,8 @@ class FeatureMap:
         unknown = np.zeros(len(frame), dtype=bool)
         for group in self.levels:
             unknown |= ~_text(values[group.name]).isin([*group.levels, group.reference, "missing"]).to_numpy()
-        return np.asarray(far | mostly_missing | unknown)
+        invalid = (frame[list(values.columns)].notna().to_numpy() & values.isna().to_numpy()).any(axis=1)
+        return np.asarray(far | invalid | mostly_missing | unknown)
 
     def typical(self) -> pd.DataFrame:
         """Two rows that no person gave: every column at its typical value, and every column missing."""

@@ -26,7 +26,7 @@ def print_methods(stage: str, console: Console | None = None) -> None:
             f"stage must be one of {', '.join(stages)}, got {stage!r}" + (f"; {close[0]}?" if close else "")
         )
     printer = console or Console()
-    plain = [name for name in stages if not (stage or _methods(get_type_hints(Pipeline)[name]))]
+    plain = [name for name in ([stage] if stage else stages) if not _methods(get_type_hints(Pipeline)[name])]
     for name in [stage] if stage else stages:
         for method in _methods(get_type_hints(Pipeline)[name]):
             printer.print(_table(name, method, getattr(Pipeline(), name)))

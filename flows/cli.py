@@ -159,6 +159,8 @@ def methods(
     """List every stage, its methods and their fields, with defaults.
 
     Each field can be set with --set <stage>.<field>=<value> or in the file given by --config.
+
+    [bold]Example[/bold]: kintsugi methods training
     """
     from flows.catalogue import print_methods
 
@@ -170,6 +172,8 @@ def doctor(home: Home = None) -> None:
     """Check that everything a run needs is here and well; says what to do where it is not.
 
     Exit code 0 when all is well, 1 otherwise.
+
+    [bold]Example[/bold]: kintsugi doctor
     """
     from flows.doctor import examine
 
@@ -204,7 +208,10 @@ def main() -> None:
     except OutsideError as error:
         _say(error)
         sys.exit(OUTSIDE)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Typer turns Ctrl-C into an exit code of its own.
+        if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
+            raise
         typer.secho("kintsugi: stopped", fg="yellow", err=True)
         sys.exit(INTERRUPTED)
 

@@ -197,6 +197,10 @@ def _prepared(plan: type, values: dict[str, Any], home: Path | None, llm: str) -
     quiet_environment()
     os.environ |= CONSOLE_LEVEL
     settings = _settings(home, llm)
+    os.environ |= {
+        "PREFECT_HOME": str(settings.prefect),
+        "PREFECT_LOCAL_STORAGE_PATH": str(settings.prefect / "storage"),
+    }
     server = None if settings.prefect_api_url else PrefectServer(settings.home)
     try:
         if server:

@@ -13,7 +13,7 @@ import pandas as pd
 from components.errors import OutsideError
 from components.ports import Report
 from tasks.progress import Progress, combine
-from tasks.settings import Settings
+from tasks.settings import Settings, quiet_environment
 from tasks.tracked_run import TrackedRun
 from tasks.tracking import Tracking, open_tracking
 
@@ -90,6 +90,7 @@ def open_workspace(flow: str, name: str, settings: Settings, parameters: object)
     Raises:
         OutsideError: The tracking store does not answer, or the home folder cannot be written.
     """
+    quiet_environment()
     moment = datetime.now().astimezone().strftime("%Y-%m-%d %H.%M.%S")
     try:
         settings.runs.mkdir(parents=True, exist_ok=True)

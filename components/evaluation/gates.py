@@ -107,7 +107,8 @@ def load_gates(path: Path) -> tuple[Gate, ...]:
     except OSError as error:
         raise InputError(f"registry file must be readable, got {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"registry file must be valid YAML, got {path}: {error}") from error
+        reason = str(error).splitlines()[0]
+        raise InputError(f"registry file must be valid YAML, got {path}: {reason}") from error
     if not isinstance(content, dict) or not isinstance(content.get("gates"), list):
         raise InputError(f"registry file must hold a list under 'gates', got none in {path}")
     _known(content, _SECTIONS, f"{path}")

@@ -106,6 +106,8 @@ def test_values_are_read_as_ingestion_reads_them() -> None:
     raw = pd.DataFrame({"age": ["9999", "50"], "drug": ["true", None], "site": [2.0, np.nan]})
     stored = pd.DataFrame({"age": [np.nan, 50.0], "drug": [1.0, np.nan], "site": ["2", None]})
     np.testing.assert_array_equal(fitted.transform(raw), fitted.transform(stored))
+    assert fitted.outside(raw)[0]
+    assert not fitted.outside(raw.assign(age=["30", "50"], drug=[0.0, 1.0], site=["1", "2"])).any()
     with pytest.raises(InputError, match="column 'drug' must hold 0, 1, true or false, got 'maybe'"):
         fitted.transform(raw.assign(drug="maybe"))
 

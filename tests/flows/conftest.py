@@ -6,11 +6,13 @@ imported, which happens before any server runs here, so every call of a flow is 
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 # As the command line sets them before Prefect and MLflow are imported.
@@ -144,9 +146,23 @@ def connected(url: str) -> Iterator[None]:
     """Prefect talks to ``url`` while the block runs."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogHandler
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_LOCAL_STORAGE_PATH,
+        temporary_settings,
+    )
 
-    with temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with (
+        TemporaryDirectory() as storage,  # Prefect pickles the exceptions of failed runs into it
+        temporary_settings(
+            {
+                PREFECT_API_URL: url,
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+                PREFECT_LOCAL_STORAGE_PATH: Path(storage),
+            }
+        ),
+    ):
         try:
             yield
         finally:
@@ -243,11 +259,26 @@ def kintsugi(
     os.environ.update(before)
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking store without runs: making its tables takes seconds, copying them does not."""
+    settings = Settings(home=tmp_path_factory.mktemp("store"))
+    open_tracking(settings, "Default")
+    return settings.database
+
+
 @pytest.fixture
 def kintsugi_with_prefect(
-    kintsugi: Callable[..., Said], servers: type[FakeServer], prefect: str, monkeypatch: pytest.MonkeyPatch
+    kintsugi: Callable[..., Said],
+    servers: type[FakeServer],
+    prefect: str,
+    empty_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Said]:
-    """The same, but a flow that is started finds the Prefect API of the session."""
+    """The same, but a flow that is started finds the Prefect API of the session and a tracking store with tables."""
+    (tmp_path / "kintsugi").mkdir()
+    shutil.copy(empty_store, tmp_path / "kintsugi" / "mlflow.db")
     monkeypatch.setattr(servers, "url", prefect)
     monkeypatch.setenv("KINTSUGI_MAP", "inline")
     return kintsugi

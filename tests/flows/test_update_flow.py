@@ -124,7 +124,11 @@ def test_an_update_that_fails_a_gate_leaves_the_champion(
     assert str(client.get_model_version_by_alias(MODEL, "challenger").version) == "2"
 
 
-def test_without_a_champion_there_is_nothing_to_update(run_update: Any, specification: Path, tmp_path: Path) -> None:
+def test_without_a_champion_there_is_nothing_to_update(
+    run_update: Any, specification: Path, empty_store: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    shutil.copy(empty_store, tmp_path / "empty" / "mlflow.db")
     with pytest.raises(InputError, match=f"model '{MODEL}' must have a champion to update.*kintsugi run"):
         run_update(tmp_path / "empty", specification)
     assert not list((tmp_path / "empty").glob("datasets/*"))
