@@ -23,6 +23,7 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet "uv>=0.9,<1"
 	@$(UV) pip install --quiet --no-deps -r constraints.txt
 	@$(UV) pip install --quiet --no-deps --editable .
+	@$(BIN)/python -c "from tasks.servers import prepare_template; prepare_template()"
 	@touch $@
 
 run: install  ## The whole chain on the embedded demo data: ends with a registered model and a report

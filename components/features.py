@@ -154,7 +154,7 @@ class FeatureMap:
         return np.hstack(parts) if parts else np.zeros((len(frame), 0))
 
     def outside(self, frame: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.bool_]]":
-        """[n] True for a row no training row was like: too far, out of range, of an unknown level, or mostly missing."""
+        """[n] True for a row no training row was like: too far, out of range, of unknown level, or mostly missing."""
         values = _read(frame, self.columns)
         centred = _where(self.scaled, values) - self.support_mean
         far = np.einsum("ij,jk,ik->i", centred, self.support_precision, centred) > self.support_threshold

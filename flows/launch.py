@@ -194,6 +194,8 @@ def _prepared(plan: type, values: dict[str, Any], home: Path | None, llm: str) -
     The embedded API needs some seconds to come up; meanwhile the inputs are read and the heavy libraries loaded.
     Prefect itself is imported after its address is known.
     """
+    from tasks.tracking import open_tracking
+
     quiet_environment()
     os.environ |= CONSOLE_LEVEL
     settings = _settings(home, llm)
@@ -208,6 +210,7 @@ def _prepared(plan: type, values: dict[str, Any], home: Path | None, llm: str) -
         form = _checked(plan, values)
         for library in HEAVY:
             importlib.import_module(library)
+        open_tracking(settings, "Default")  # a store that is down, or has to be made, is found out while Prefect starts
         os.environ["PREFECT_API_URL"] = server.wait() if server else settings.prefect_api_url
         yield form, settings
     finally:

@@ -1,21 +1,26 @@
 """A Prefect API of our own, for as long as a run lasts."""
 
 import atexit
+import importlib.metadata
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from components.errors import OutsideError
 
 HOST = "127.0.0.1"
+DATABASE = "prefect.db"
 LOG_LINES = 8
 GRACE_SECONDS = 5.0
 ATTEMPTS = 3
@@ -78,6 +83,7 @@ class PrefectServer:
         self.port = free_port()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            _from_template(self.folder / DATABASE)
             log = self.log.open("wb")
         except OSError as error:
             raise OutsideError(
@@ -163,6 +169,32 @@ class PrefectServer:
     def _last_words(self) -> str:
         lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         return " | ".join(lines[-LOG_LINES:]) or "(empty)"
+
+
+def template() -> Path:
+    """Where an empty, migrated database for this version of Prefect is kept, if an install has made one."""
+    return Path(sys.prefix) / "share" / "kintsugi" / f"prefect-{importlib.metadata.version('prefect')}.db"
+
+
+def prepare_template() -> None:
+    """Make the template: a hundred migrations once at the install and not at the first run of every home."""
+    if template().exists():
+        return
+    template().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home:
+        with embedded_prefect(Path(home)):
+            pass
+        part = template().with_suffix(".part")
+        with closing(sqlite3.connect(Path(home, "prefect", DATABASE))) as made, closing(sqlite3.connect(part)) as copy:
+            made.backup(copy)
+        part.replace(template())
+
+
+def _from_template(database: Path) -> None:
+    if template().exists() and not database.exists():
+        part = database.with_suffix(f".{os.getpid()}.part")
+        shutil.copyfile(template(), part)
+        part.replace(database)
 
 
 @contextmanager

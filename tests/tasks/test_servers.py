@@ -1,11 +1,13 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,27 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutsideError, match=r"cannot write .*set KINTSUGI_HOME"):
         PrefectServer(tmp_path / "file").start()
+
+
+def test_a_new_home_starts_from_the_template_when_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tmp_path / "template.db"
+    made.write_bytes(b"migrated")
+    monkeypatch.setattr(servers, "template", lambda: made)
+    servers._from_template(tmp_path / "prefect.db")
+    assert (tmp_path / "prefect.db").read_bytes() == b"migrated"
+    (tmp_path / "prefect.db").write_bytes(b"used")
+    servers._from_template(tmp_path / "prefect.db")
+    assert (tmp_path / "prefect.db").read_bytes() == b"used"
+
+
+@pytest.mark.server
+def test_the_template_is_a_migrated_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tmp_path / "share" / "template.db"
+    monkeypatch.setattr(servers, "template", lambda: made)
+    servers.prepare_template()
+    with closing(sqlite3.connect(made)) as database:
+        tables = {row[0] for row in database.execute("select name from sqlite_master where type = 'table'")}
+    assert {"flow_run", "task_run", "artifact", "alembic_version"} <= tables
+    before = made.stat().st_mtime_ns
+    servers.prepare_template()
+    assert made.stat().st_mtime_ns == before
