@@ -134,13 +134,13 @@ def test_the_readmes_commands_start_track_register_and_serve(tmp_path: Path) -> 
             made = register(
                 tracking,
                 run.run_id,
-                "kintsugi",
+                "kintsugi-nhanes",
                 Candidate(tmp_path / "predictor", rows.head(), "small", {}),
                 promote=True,
             )
         assert tracking.client.get_run(run.run_id).data.metrics["loss"] == 0.5
         assert urllib.request.urlopen(tracking.run_url(run.run_id), timeout=5).status == 200
-        assert champion(tracking, "kintsugi") == made
+        assert champion(tracking, "kintsugi-nhanes") == made
         assert folder_digest(load_predictor(tracking, "models:/kintsugi-nhanes@champion")) == made.digest
         words = ["5001", "http://127.0.0.1:5000"]
         log = tmp_path / "serving.log"
