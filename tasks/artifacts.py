@@ -83,7 +83,7 @@ def _address(path: Path) -> str:
     """The picture as a data: URL of at most ``LONGEST_PICTURE`` characters."""
     data, scale = path.read_bytes(), 1.0
     while len(address := "data:image/png;base64," + base64.b64encode(data).decode()) > LONGEST_PICTURE:
-        scale *= SHRINK
+        scale *= min(SHRINK, (LONGEST_PICTURE / len(address)) ** 0.5)
         data = _scaled(path, scale)
     return address
 
