@@ -534,7 +534,7 @@ class ColumnDrift:
 
     Attributes:
         name: The column.
-        statistic: Kolmogorov-Smirnov distance to the training rows, in [0, 1].
+        statistic: Kolmogorov-Smirnov distance to the batch before, in [0, 1].
         p_value: Holm-adjusted over the columns.
     """
 

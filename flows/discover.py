@@ -33,5 +33,4 @@ def discover(config: DiscoverForm = DiscoverForm()) -> Outcome:  # noqa: B008  #
             ("knowledge", knowledge_lines(knowledge)),
             ("graph", (*graph_lines(graph), *graph.notes)),
         )
-        timings = tuple((timing.stage, timing.seconds) for timing in work.timings)
-        return Outcome(lines, (), (), "", "", str(work.folder), timings)
+        return Outcome(lines, (), (), "", "", str(work.folder), work.seconds())

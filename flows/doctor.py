@@ -119,16 +119,9 @@ def _prefect(settings: Settings) -> str:
 
 
 def _language_model(settings: Settings) -> str:
-    from tasks.llm import open_ask
+    from tasks.llm import ask_of
 
-    with open_ask(
-        settings.llm,
-        settings.llm_base_url,
-        settings.llm_model,
-        settings.llm_api_key.get_secret_value(),
-        settings.llm_model_path,
-        settings.llm_timeout,
-    ) as ask:
+    with ask_of(settings) as ask:
         if ask is None:
             return "none is asked"
         answer = ask("Does fire cause smoke? Answer yes or no.")

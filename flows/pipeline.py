@@ -75,7 +75,7 @@ def pipeline(config: PipelineForm = PipelineForm()) -> Outcome:  # noqa: B008  #
             f"models:/{model.name}@{model.alias}",
             str(report),
             str(work.folder),
-            tuple((timing.stage, timing.seconds) for timing in work.timings),
+            work.seconds(),
         )
 
 

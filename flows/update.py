@@ -47,8 +47,9 @@ def update(config: UpdateForm = UpdateForm()) -> Outcome:  # noqa: B008  # a fro
             ("gates", gate_lines(verdicts, model)),
         )
         uri = f"models:/{model.name}@{model.alias}"
-        timings = tuple((timing.stage, timing.seconds) for timing in work.timings)
-        return Outcome(lines, score_rows(assessed), ladder_rows(assessed), uri, str(report), str(work.folder), timings)
+        return Outcome(
+            lines, score_rows(assessed), ladder_rows(assessed), uri, str(report), str(work.folder), work.seconds()
+        )
 
 
 def champion_state(name: str, work: Workspace) -> State:

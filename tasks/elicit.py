@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from components.contracts import Column, Evidence, PriorKnowledge
 from components.priors import Elicitation, Remembered, combine
 from tasks.artifacts import publish_markdown
-from tasks.llm import open_ask
+from tasks.llm import ask_of
 from tasks.workspace import Workspace
 
 
@@ -19,22 +19,14 @@ def elicit_knowledge(
 ) -> PriorKnowledge:
     """Merge a person's claims with those of the language model, whose reliability is measured first."""
     names = tuple(column.name for column in columns)
-    settings = work.settings
     with (
         work.stage("elicit", method) as stage,
-        open_ask(
-            settings.llm,
-            settings.llm_base_url,
-            settings.llm_model,
-            settings.llm_api_key.get_secret_value(),
-            settings.llm_model_path,
-            settings.llm_timeout,
-        ) as ask,
+        ask_of(work.settings) as ask,
     ):
         if ask is None:
             knowledge, note = combine(names, person), "No language model was asked."
         else:
-            remembered = Remembered(ask, settings.answers / "answers.jsonl")
+            remembered = Remembered(ask, work.settings.answers / "answers.jsonl")
             elicited = method.elicit(remembered, columns, stage.report, seed)
             knowledge = combine(names, person, elicited.evidence, elicited.probability, elicited.reliability)
             note = elicited.note

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import exp, isnan
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from components.errors import InputError, OutsideError
 from components.ports import Answer
-from tasks.settings import shown
+from tasks.settings import Settings, shown
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -203,6 +203,18 @@ def open_ask(
             endpoint.close()
     else:
         raise InputError(f"source must be none, embedded or endpoint, got {source!r}")
+
+
+def ask_of(settings: Settings) -> AbstractContextManager[OpenAiAsk | None]:
+    """The language model that the settings name; see :func:`open_ask`."""
+    return open_ask(
+        settings.llm,
+        settings.llm_base_url,
+        settings.llm_model,
+        settings.llm_api_key.get_secret_value(),
+        settings.llm_model_path,
+        settings.llm_timeout,
+    )
 
 
 def _brief(error: Exception) -> str:

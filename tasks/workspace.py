@@ -40,7 +40,7 @@ class Timing:
     Attributes:
         stage: Its name.
         seconds: Wall seconds, tracking and artifacts included.
-        work: Wall seconds of the components' own work in it.
+        work: Wall seconds between the start and the end of its tracked run.
     """
 
     stage: str
@@ -77,6 +77,10 @@ class Workspace:
             yield Stage(run, combine(run, shown), self.folder)
             worked = time.monotonic() - started
         self.timings.append(Timing(name, time.monotonic() - begin, worked))
+
+    def seconds(self) -> tuple[tuple[str, float], ...]:
+        """Name and seconds of every finished stage."""
+        return tuple((timing.stage, timing.seconds) for timing in self.timings)
 
     def timing_table(self) -> pd.DataFrame:
         """One row a finished stage."""

@@ -71,7 +71,7 @@ def _draw_divergence(axes: Any, reports: Sequence[DriftReport]) -> None:
             color=style.MUTED,
         )
     axes.set_ylim(min(0, min(report.statistic for report in reports)), tallest * 1.35)
-    axes.set_title("How far the features moved from the training rows")
+    axes.set_title("How far the features moved from the batch before")
     axes.set_ylabel("relative Pearson\ndivergence")
     axes.legend(loc="upper left", ncols=5)
 
