@@ -6,9 +6,11 @@ import signal
 import socket
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -81,18 +83,23 @@ def _processes(workers: int) -> Iterator[Map]:
 
 @contextmanager
 def _ray(settings: Settings) -> Iterator[Map]:
+    # Before the import: Ray reads both when it loads, and a driver without the token cannot reach the head it starts.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     on_terminate = signal.getsignal(signal.SIGTERM)  # ray.init replaces it
     started = _connect(ray, settings)
     remote: Any = ray.remote(_call)
+    resources: Any = ray.cluster_resources
 
     def mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterable[Result]:
         try:
             shared = ray.put(function)
         except TypeError as error:
             raise _unpicklable(function, error) from error
-        return _gather(ray, [remote.remote(shared, item) for item in items])
+        cpus = int(resources().get("CPU", 1))
+        return _gather(ray, partial(remote.remote, shared), items, 2 * max(1, cpus))
 
     try:
         yield mapped
@@ -109,8 +116,6 @@ def _connect(ray: ModuleType, settings: Settings) -> Path | None:
         return None
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("a Ray map must be opened in the main thread: ray.init hangs in any other")
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Sockets live below this folder, and their paths may have about 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
     ours: dict[str, Any] = {
@@ -141,20 +146,25 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=5).close()
 
 
-def _gather(ray: ModuleType, pending: list[Any]) -> Iterator[Any]:
+def _gather(ray: ModuleType, submit: Callable[[Item], Any], items: Sequence[Item], window: int) -> Iterator[Any]:
+    """Results in order, with at most ``window`` items under way.
+
+    What has not begun after a failure is never submitted, and nothing is ever cancelled: a ``ray.cancel`` that meets
+    the completion of its task ends the whole driver process (a failed check in Ray 2.60's task manager).
+    """
+    waiting = iter(items)
+    pending = deque(submit(item) for item in islice(waiting, window))
     try:
         while pending:
-            yield ray.get(pending[0])
-            del pending[0]
+            result = ray.get(pending.popleft())
+            pending.extend(submit(item) for item in islice(waiting, 1))
+            yield result
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
     except ray.exceptions.RayError as error:
         raise OutsideError(
             f"a Ray worker died ({_first_line(error)}); try fewer workers with KINTSUGI_WORKERS"
         ) from error
-    finally:
-        for each in pending:
-            ray.cancel(each, force=False)
 
 
 def _collect(results: Iterator[Result]) -> Iterator[Result]:

@@ -121,6 +121,9 @@ def test_ray_gives_the_same_numbers_and_errors() -> None:
         with pytest.raises(InputError, match="must not be 2") as failed:
             list(mapped(fail_on_two, range(4)))
         assert failed.type is InputError
+        for _ in range(60):  # a cancelled task that completes meanwhile would end this whole process
+            with pytest.raises(InputError):
+                list(mapped(fail_on_two, range(9)))
         with pytest.raises(OutsideError, match="Ray worker died"):
             list(mapped(die_on_two, range(4)))
         with open_map(Settings(map="ray", workers=2)) as again:
