@@ -2,48 +2,31 @@
 
 Held rows of the batches after training are scored. For each step of the chain (naive, PU, PU + shift, + updates,
 + tune) the predictor that stood when a batch had arrived scores that batch; the baselines are refitted on all rows
-seen until then and on every declared feature, calling unlabeled rows negative, as practice does.
+seen until then (on a random 200,000 of them where there are more) and on every declared feature, calling unlabeled rows
+negative, as practice does.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
-from components.contracts import BATCH, ROW, Dataset, EvaluationLabels, FloatArray, Part, Scorecard
-from components.errors import InputError
+from components.contracts import PART, ROW, Column, Dataset, EvaluationLabels, FloatArray, Part, Scorecard
 from components.evaluation import BASELINES, OURS, Difference, Evaluation, Scored
-from components.evaluation import Predictor as Baseline
 from components.features import FeatureMap
-from components.learner import NAIVE, PU, SHIFTED, Trained, fit_features
-from components.objective import Rows
+from components.held import Held, Model, Refitted, held_rows
+from components.learner import NAIVE, PU, SHIFTED, Trained
 from components.ports import Report, silent
 from components.predictor import Predictor
+from components.sampling import Drawn, Reservoir
 from components.state import State
-from components.storage import read_rows
+from components.storage import row_groups
 from components.tuning import TunedState
 from components.updating import Absorbed
 
 LEARNT_FROM: tuple[Part, ...] = ("fit", "tune")
 BEFORE, UPDATED, TUNED, CHAMPION = "before update", "+ updates", "+ tune", "champion"
 STEPS = (NAIVE, PU, SHIFTED, UPDATED, TUNED)
-
-
-@dataclass(frozen=True, eq=False)
-class Refitted:
-    """A baseline with the feature map it was fitted on.
-
-    Attributes:
-        features: From rows to features.
-        fitted: From features to a probability.
-    """
-
-    features: FeatureMap
-    fitted: Baseline
-
-
-Model = Predictor | Refitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +54,13 @@ class Chain:
         trained: The first posterior, None where a registered model was updated instead.
         absorbed: One entry a later batch, in order.
         tuned: The tuned state after each of them, in the same order (after training where there are none).
+        revisited: Indices of the batches to score where a registered model was only tuned.
     """
 
     trained: Trained | None
     absorbed: tuple[Absorbed, ...]
     tuned: tuple[TunedState, ...]
+    revisited: tuple[int, ...] = ()
 
     @property
     def final(self) -> State:
@@ -86,7 +71,7 @@ class Chain:
         """Indices of the batches that are scored: the later ones, or those of training where there are none."""
         if self.absorbed:
             return tuple(entry.batch for entry in self.absorbed)
-        return self.trained.batches if self.trained else ()
+        return self.trained.batches if self.trained else self.revisited
 
     def predictors(self, batch: int) -> Mapping[str, Predictor]:
         """Every step's predictor as it stood when ``batch`` had arrived."""
@@ -117,72 +102,57 @@ def assess(
     Raises:
         InputError: No held row has a known label.
     """
-    columns = [c.name for c in dataset.columns if c.role in ("feature", "group", "weak_label", "weight")]
-    held = read_rows(dataset, columns, chain.batches(), ("held",))
-    truth = _truth(dataset, labels, held)
-    known = set(held[BATCH].to_numpy()[np.isfinite(truth)].tolist())
-    keep = held[BATCH].isin(known).to_numpy()
-    held, truth, batches = held[keep], truth[keep], sorted(known)
-    baselines = {batch: _baselines(dataset, batch) for batch in batches}
-    steps = _by_batch(held, {batch: {**chain.predictors(batch), **baselines[batch]} for batch in batches})
-    label = labels.name if labels else dataset.weak_label
-    weights = _weights(dataset, held)
-    names = {batch.index: batch.label for batch in dataset.batches}
-    batch_labels = [names[index] for index in held[BATCH]]
-    last = batches[-1]
+    held = held_rows(dataset, labels, chain.batches())
+    refitted = dict(_baselines(dataset, held.batches))
+    steps = _by_batch(held, {batch: {**chain.predictors(batch), **refitted[batch][0]} for batch in held.batches})
+    label, last = labels.name if labels else dataset.weak_label, held.batches[-1]
     ladder = evaluation.score(
-        Scored(truth, {**steps, OURS: steps[TUNED]}, batch_labels, {}, label, labels is None, weights), report
+        Scored(held.truth, {**steps, OURS: steps[TUNED]}, held.labels, {}, label, labels is None, held.weights), report
     )
-    now = (held[BATCH] == last).to_numpy() if dataset.in_time else np.ones(len(held), dtype=bool)
-    rows = held[now]
-    models: dict[str, Model] = {OURS: chain.final.predictor, **baselines[last]}
+    now = held.within((last,)) if dataset.in_time else held
+    models: dict[str, Model] = {OURS: chain.final.predictor, **refitted[last][0]}
     if champion is not None:
         models[CHAMPION] = champion
-    probabilities = {name: _probability(model, rows) for name, model in models.items()}
-    slices = {name: rows[name].astype(str).tolist() for name in dataset.names("group")}
-    own = [label for label, kept in zip(batch_labels, now, strict=True) if kept]
-    current = None if weights is None else weights[now]
-    scored = Scored(truth[now], probabilities, own, slices, label, labels is None, current)
+    scored = Scored(now.truth, now.probabilities(models), now.labels, now.groups, label, labels is None, now.weights)
     scorecard = evaluation.score(scored)
-    return Assessed(scorecard, evaluation.differences(scored), ladder, scored)
+    notes = (*scorecard.notes, *refitted[last][1])
+    return Assessed(replace(scorecard, notes=notes), evaluation.differences(scored), ladder, scored)
 
 
-def _truth(dataset: Dataset, labels: EvaluationLabels | None, held: pd.DataFrame) -> FloatArray:
-    if labels is None:
-        return held[dataset.weak_label].to_numpy(dtype=float)
-    table = pd.read_parquet(labels.path).set_index(ROW)["label"]
-    truth = table.reindex(held[ROW]).to_numpy(dtype=float)
-    if not np.isfinite(truth).any():
-        raise InputError(f"evaluation label {labels.name!r} must be known for at least one held row, none is")
-    return np.asarray(truth)
+def _baselines(
+    dataset: Dataset, batches: Sequence[int]
+) -> Iterator[tuple[int, tuple[Mapping[str, Refitted], tuple[str, ...]]]]:
+    """For each of ``batches``, in order, the baselines refitted when it had arrived, and what a reader must know.
 
-
-def _weights(dataset: Dataset, held: pd.DataFrame) -> FloatArray | None:
-    named = dataset.names("weight")
-    return held[named[0]].to_numpy(dtype=float) if named else None
-
-
-def _baselines(dataset: Dataset, batch: int) -> Mapping[str, Refitted]:
-    """Baselines refitted on all but the held rows of every batch up to this one, on every declared feature."""
-    seen = tuple(entry.index for entry in dataset.batches if entry.index <= batch)
+    They see every declared feature of all but the held rows of every batch up to it, or of a sample of very many. Each
+    row is read once: the sample of a batch grows out of that of the batch before.
+    """
+    reservoir, read = Reservoir(dataset.weak_label), 0
     columns = tuple(column for column in dataset.columns if column.role == "feature")
-    features = fit_features(dataset, columns, seen)
-    parts = [Rows(dataset, features, seen, part).matrix() for part in LEARNT_FROM]
-    matrix = np.concatenate([part[0] for part in parts])
-    labelled = np.concatenate([part[1] for part in parts]).astype(float)
-    return {name: Refitted(features, method().fit(matrix, labelled, 0)) for name, method in BASELINES.items()}
+    names = [column.name for column in columns]
+    for batch in batches:
+        fresh = [entry.index for entry in dataset.batches if read < entry.index <= batch]
+        reservoir.add(row_groups(dataset, [*names, dataset.weak_label], fresh, LEARNT_FROM))
+        drawn, read = reservoir.drawn(), batch
+        note = () if drawn.whole else (f"The baselines were fitted on {drawn.note}.",)
+        yield batch, (_refitted(drawn, columns), note)
 
 
-def _by_batch(held: pd.DataFrame, models: Mapping[int, Mapping[str, Model]]) -> dict[str, FloatArray]:
+def _refitted(drawn: Drawn, columns: tuple[Column, ...]) -> Mapping[str, Refitted]:
+    fit = (drawn.frame[PART] == "fit").to_numpy()
+    features = FeatureMap.fit(drawn.frame[fit & drawn.everyone], columns)
+    order = np.lexsort((drawn.frame[ROW], ~fit))
+    frame = drawn.frame.iloc[order]
+    matrix, labelled = features.transform(frame), (frame[drawn.label].to_numpy() == 1).astype(float)
+    weights = None if drawn.everyone.all() else np.where(labelled == 1, 1 / drawn.oversampling, 1.0)
+    return {name: Refitted(features, method().fit(matrix, labelled, 0, weights)) for name, method in BASELINES.items()}
+
+
+def _by_batch(held: Held, models: Mapping[int, Mapping[str, Model]]) -> dict[str, FloatArray]:
     """Model name to [n] probabilities, each batch's rows scored by the model that stood then."""
     found: dict[str, FloatArray] = {}
     for batch, named in models.items():
-        where = (held[BATCH] == batch).to_numpy()
-        for name, model in named.items():
-            found.setdefault(name, np.full(len(held), np.nan))[where] = _probability(model, held[where])
+        where = held.owners == batch
+        for name, probability in held.within((batch,)).probabilities(named).items():
+            found.setdefault(name, np.full(len(held.keys), np.nan))[where] = probability
     return found
-
-
-def _probability(model: Model, rows: pd.DataFrame) -> FloatArray:
-    features = model.features.transform(rows)
-    return model.probability(features)[0] if isinstance(model, Predictor) else model.fitted.probability(features)

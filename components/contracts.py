@@ -607,11 +607,13 @@ class Scorecard:
         scores: One entry a model, batch, slice and metric.
         label: What truth was: the name of the evaluation label, or the weak label where there is none.
         weak: True when no evaluation label existed and ``label`` is the weak one.
+        notes: Sentences a reader must know, such as that of very many rows a sample was used.
     """
 
     scores: tuple[Score, ...]
     label: str
     weak: bool
+    notes: tuple[str, ...] = ()
 
     def frame(self) -> pd.DataFrame:
         """One row a score."""

@@ -211,7 +211,7 @@ def _column(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
     found, unreadable = flags(values) if column.kind == "flag" else numbers(values)
     if unreadable.any():
         what = "numbers" if column.kind == "number" else "0, 1, true or false"
-        first = values[unreadable].iloc[0]
+        first = values[unreadable].tolist()[0]
         raise InputError(f"column {column.name!r} must hold {what}, got {first!r}")
     low = -np.inf if column.minimum is None else column.minimum
     high = np.inf if column.maximum is None else column.maximum

@@ -6,14 +6,18 @@
     posterior   improved variational online Newton on the corrected risk
 
 The same head is also fitted without corrections, so that what each of them bought can be shown.
+
+The posterior learns from every row, read in chunks. What takes a matrix (feature scales, label frequency, density
+ratios) is estimated from a random sample of at most 200,000 rows, and from all rows where there are no more than that.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
 from components.bayes import BayesRule, Ivon
 from components.contracts import (
@@ -28,15 +32,14 @@ from components.contracts import (
 from components.errors import InputError
 from components.features import FeatureMap
 from components.heads import Head, Mlp
-from components.objective import Labelling, Rows, WeakObjective
-from components.ports import Report, silent
+from components.objective import Importance, Labelling, Remembered, Rows, WeakObjective
+from components.ports import ALONE, Report, Together, silent
 from components.predictor import Predictor
+from components.sampling import Sampled, draw
 from components.shift import LabeledRows, RatioMethod, RuLsif, ShiftWeights, choose, correct
 from components.state import State, reference_of
-from components.storage import read_rows
 from components.weak import ClassPrior, Declared, NonNegative, RiskCorrection, SaturatingLogistic
 
-SAMPLE = 200_000
 NAIVE, PU, SHIFTED = "naive", "PU", "PU + shift"
 
 
@@ -47,7 +50,7 @@ class Trained:
     Attributes:
         state: The learner's state after the training batches.
         correction: Which shift correction was used, and why.
-        weights: [n] importance weights of the training rows, mean one, for the picture.
+        weights: [n] importance weights of the training rows (of a sample of very many), mean one, for the picture.
         steps: Posterior of each step of the chain: ``naive``, ``PU``, ``PU + shift``.
         batches: Indices of the training batches.
     """
@@ -78,6 +81,8 @@ class Training:
         risk: What is done where a class's estimated risk turns negative.
         ratio: How density ratios are estimated.
         rule: The learning rule.
+        arithmetic: ``mixed``: training workers that have a GPU take the head's products in bfloat16, which is much
+            faster and moves the results in their third digit; ``float64``: exact everywhere.
     """
 
     head: Head = Mlp()
@@ -89,54 +94,65 @@ class Training:
     risk: RiskCorrection = NonNegative()
     ratio: RatioMethod = RuLsif()
     rule: BayesRule = Ivon(prior_deviation=0.3)
+    arithmetic: Literal["float64", "mixed"] = "float64"
 
     def __post_init__(self) -> None:
         if self.batches < 0:
             raise InputError(f"batches must be at least 0, got {self.batches}")
 
-    def train(self, dataset: Dataset, graph: CausalGraph, report: Report = silent) -> Trained:
-        """Fit the first posterior on the first batches of ``dataset``.
+    def train(
+        self, dataset: Dataset, graph: CausalGraph, report: Report = silent, together: Together = ALONE
+    ) -> Trained:
+        """Fit the first posterior on the first batches of ``dataset``, with every worker that does so ``together``.
 
         Raises:
             InputError: The roles and the graph leave no feature, or the training rows have no labeled row.
         """
         batches, target = self.split(dataset)
-        feature_map = fit_features(dataset, self.allowed(dataset, graph), batches)
-        rows = Rows(dataset, feature_map, batches, "fit")
-        features, labelled, keys = rows.matrix()
-        if not labelled.any() or labelled.all():
+        made = self._prepare(dataset, graph, batches, target)
+        rows, start = Rows(dataset, made.features, batches, "fit"), self.rule.initial(self.head.layout(made.width))
+        steps = {
+            name: self._fit(labelling, share, rows, start, _named(report, name), together)
+            for name, (labelling, share) in made.readings.items()
+        }
+        predictor = Predictor(made.features, self.head, steps[SHIFTED])
+        reference = reference_of(dataset, made.features, batches)
+        absorbed = tuple(batch.label for batch in dataset.batches if batch.index in batches)
+        state = State(predictor, start, made.frequency, made.correction.class_prior.value, reference, absorbed)
+        return Trained(state, made.correction, made.weights, steps, batches)
+
+    def _prepare(self, dataset: Dataset, graph: CausalGraph, batches: tuple[int, ...], target: int) -> "_Prepared":
+        """All that is estimated from rows in memory: those of the training batches and of the target, or samples."""
+        columns = self.allowed(dataset, graph)
+        names = [column.name for column in columns]
+        drawn, arriving = (draw(dataset, names, chosen, ("fit",)) for chosen in (batches, (target,)))
+        features = FeatureMap.fit(drawn.alike, columns)
+        if drawn.labelled in (0, drawn.rows):
             raise InputError(
                 f"weak label {dataset.weak_label!r} must have labeled and unlabeled rows in the training batches, "
-                f"got {int(labelled.sum())} labeled of {len(labelled)}; train on more batches (training.batches)"
+                f"got {drawn.labelled} labeled of {drawn.rows}; train on more batches (training.batches)"
             )
-        frequency = self.frequency(dataset, features, labelled)
-        kind, reason, overridden = choose(graph, [column.name for column in feature_map.columns], self.correction)
+        seen, goal = drawn.matrix(features), arriving.matrix(features)
+        frequency = self.frequency(dataset, seen)
+        kind, reason, overridden = choose(graph, names, self.correction)
         if target in batches and kind != "none":
             kind, reason = "none", f"there is no later batch to correct for (asked for {kind!r}: {reason})"
-        arriving, arriving_labelled, _ = Rows(dataset, feature_map, (target,), "fit").matrix()
-        population, goal = LabeledRows(features, labelled), LabeledRows(arriving, arriving_labelled)
-        shift = correct(kind, self.ratio, population, goal, frequency)
-        start = self.rule.initial(self.head.layout(features.shape[1]))
-        steps = {
-            name: self._fit(labelling, share, rows, start, _named(report, name))
-            for name, (labelling, share) in readings(shift, population.share, keys).items()
-        }
-        predictor = Predictor(feature_map, self.head, steps[SHIFTED])
-        label = dataset.batches[target - 1].label
+        shift = correct(kind, self.ratio, _population(seen), _population(goal), frequency)
+        sampled = "" if drawn.whole else f"Priors, weights and scales of features are estimated from {drawn.note}"
         correction = Correction(
             shift.kind,
-            f"{reason}. {shift.reason}" if shift.reason else reason,
+            ". ".join(said for said in (reason, shift.reason, sampled) if said),
             overridden,
             shift.class_prior,
             shift.target_prior,
-            label,
+            dataset.batches[target - 1].label,
             shift.effective_share,
             shift.divergence,
         )
-        reference = reference_of(dataset, feature_map, batches)
-        absorbed = tuple(batch.label for batch in dataset.batches if batch.index in batches)
-        state = State(predictor, start, frequency, shift.class_prior.value, reference, absorbed)
-        return Trained(state, correction, shift.all_weights, steps, batches)
+        weights = Remembered(seen.keys, shift.weights) if seen.whole else WorkedOut(shift)
+        return _Prepared(
+            features, frequency, correction, readings(shift, seen.share, weights), shift.all_weights[seen.everyone]
+        )
 
     def split(self, dataset: Dataset) -> tuple[tuple[int, ...], int]:
         """Indices of the training batches, and of the batch that weights lead to."""
@@ -164,37 +180,73 @@ class Training:
             )
         return chosen
 
-    def frequency(self, dataset: Dataset, features: FloatArray, labelled: Any) -> LabelFrequency:
+    def frequency(self, dataset: Dataset, seen: Sampled) -> LabelFrequency:
         """What is believed of P(labeled | positive): declared by the data's owner, else estimated."""
         stated = dataset.label_frequency
-        if stated is None:
-            return self.class_prior.estimate(features, labelled)
-        return Declared(value=stated.value, low=stated.low, high=stated.high, source=stated.source).estimate(
-            features, labelled
+        method = (
+            self.class_prior
+            if stated is None
+            else Declared(value=stated.value, low=stated.low, high=stated.high, source=stated.source)
         )
+        return method.estimate(seen.features, seen.labelled, oversampling=seen.oversampling)
 
-    def _fit(self, labelling: Labelling, share: float, rows: Rows, start: Posterior, report: Report) -> Posterior:
-        objective = WeakObjective(self.head, labelling, self.risk, rows, share)
+    def _fit(
+        self, labelling: Labelling, share: float, rows: Rows, start: Posterior, report: Report, together: Together
+    ) -> Posterior:
+        mixed = self.arithmetic == "mixed" and together.device != "cpu"
+        objective = WeakObjective(self.head, labelling, self.risk, rows, share, together, mixed)
         first = self.head.start(len(rows.features.names), seed=0)
         return self.rule.fit(objective, start, first, rows.dataset.digest, report)
 
 
-def fit_features(dataset: Dataset, columns: tuple[Column, ...], batches: tuple[int, ...]) -> FeatureMap:
-    """The feature map learnt from the rows to fit of ``batches``, from a sample of them where there are very many."""
-    frame = read_rows(dataset, [column.name for column in columns], batches, ("fit",))
-    return FeatureMap.fit(frame if len(frame) <= SAMPLE else frame.sample(SAMPLE, random_state=0), columns)
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """What is known before the first fit.
+
+    Attributes:
+        features: From rows to features.
+        frequency: What is believed of P(labeled | positive).
+        correction: Which shift correction is made, and why.
+        readings: What the labels are taken to mean at each step, and the share of rows that then count.
+        weights: [n] importance weights of the rows looked at.
+    """
+
+    features: FeatureMap
+    frequency: LabelFrequency
+    correction: Correction
+    readings: Mapping[str, tuple[Labelling, float]]
+    weights: FloatArray
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return len(self.features.names)
 
 
-def readings(shift: ShiftWeights, share: float, keys: FloatArray) -> dict[str, tuple[Labelling, float]]:
+@dataclass(frozen=True, eq=False)
+class WorkedOut:
+    """Importance weights worked out by the fitted ratios, whenever rows come by.
+
+    Attributes:
+        shift: The correction for shift.
+    """
+
+    shift: ShiftWeights
+
+    def __call__(self, keys: NDArray[np.int64], features: FloatArray, labelled: NDArray[np.bool_]) -> FloatArray:
+        """[n, 2] weight as a labeled row and as a row."""
+        return self.shift.at(features, labelled)
+
+
+def readings(shift: ShiftWeights, share: float, weights: Importance) -> dict[str, tuple[Labelling, float]]:
     """What the labels are taken to mean at each step of the chain, and the share of rows that then count.
 
     Args:
         shift: The correction for shift.
         share: Share of labeled rows.
-        keys: [n] ``_row`` of the rows that ``shift`` weights.
+        weights: Gives the weights of ``shift`` for the rows at hand.
     """
     prior = shift.class_prior.value
-    weights = pd.DataFrame(shift.weights, index=keys)
     return {
         NAIVE: (Labelling.unlabeled_is_negative(share), 1.0),
         PU: (Labelling.positive_unlabeled(prior, prior), 1.0),
@@ -203,6 +255,10 @@ def readings(shift: ShiftWeights, share: float, keys: FloatArray) -> dict[str, t
             shift.effective_share,
         ),
     }
+
+
+def _population(sample: Sampled) -> LabeledRows:
+    return LabeledRows(sample.features, sample.labelled, sample.everyone, sample.share)
 
 
 def _named(report: Report, name: str) -> Report:

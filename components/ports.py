@@ -1,4 +1,4 @@
-"""What the outside lends to an algorithm: a place to report to, a parallel map, someone to ask."""
+"""What the outside lends to an algorithm: a place to report to, a parallel map, fellow workers, someone to ask."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +58,50 @@ class Objective(Protocol):
 
     def curvature(self, theta: "torch.Tensor") -> "torch.Tensor":
         """[P] nonnegative diagonal of the Gauss-Newton matrix of ``rows`` times the mean risk over all data."""
+
+
+class Together(Protocol):
+    """The workers that learn as one, seen by one of them: each has its share of every minibatch, and they add up.
+
+    All of them must ask for the same sums in the same order, or they wait for each other.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Which of the workers this is, from 0."""
+
+    @property
+    def world(self) -> int:
+        """How many there are."""
+
+    @property
+    def device(self) -> str:
+        """Where this one computes, as torch names it."""
+
+    def sum(self, part: "torch.Tensor") -> "torch.Tensor":
+        """What the workers' ``part`` add up to, the same to the last bit on all of them; ``part`` stays as it is."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """The one worker there is.
+
+    Attributes:
+        rank: Which of the workers this is.
+        world: How many there are.
+        device: Where it computes, as torch names it.
+    """
+
+    rank: int = 0
+    world: int = 1
+    device: str = "cpu"
+
+    def sum(self, part: "torch.Tensor") -> "torch.Tensor":
+        """The whole, which is its own part."""
+        return part
+
+
+ALONE = Alone()
 
 
 class Ask(Protocol):

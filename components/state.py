@@ -95,8 +95,9 @@ def reference_of(dataset: Dataset, features: FeatureMap, batches: tuple[int, ...
     Batches without such rows give the rows that were fitted.
     """
     for part in PARTS:
-        matrix, labelled, _ = Rows(dataset, features, batches, part).matrix()
-        if len(matrix):
+        sample = Rows(dataset, features, batches, part).sample()
+        if sample.rows:
             break
+    matrix, labelled = sample.alike
     chosen = np.sort(np.random.default_rng(0).permutation(len(matrix))[:REFERENCE_ROWS])
     return Reference(frozen(matrix[chosen]), int(labelled[chosen].sum()))

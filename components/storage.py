@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -26,9 +26,6 @@ from components.contracts import (
     TimeBatch,
 )
 from components.errors import InputError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -193,6 +190,59 @@ def stream_rows(
     return _chunks(_shuffled_groups(dataset, names, chosen, wanted, seed), rows, seed)
 
 
+def row_groups(
+    dataset: Dataset,
+    columns: Sequence[str],
+    batches: Sequence[int] | None = None,
+    parts: Sequence[Part] | None = None,
+) -> Iterator[pd.DataFrame]:
+    """The same columns as ``read_rows``, a row group of the files at a time, batch by batch; a group may be empty.
+
+    Raises:
+        InputError: A column, batch or part does not exist.
+    """
+    names, chosen, wanted = _asked(dataset, columns, batches, parts)
+    return (_group(place, names, wanted) for place in _places(dataset, chosen))
+
+
+def scan_rows(
+    dataset: Dataset,
+    columns: Sequence[str],
+    rows: int,
+    batches: Sequence[int] | None = None,
+    parts: Sequence[Part] | None = None,
+) -> Iterator[pd.DataFrame]:
+    """The same columns as ``read_rows``, in chunks of at least ``rows`` rows (the last may be smaller), batch by batch.
+
+    A chunk exceeds ``rows`` by less than a row group and is ordered by batch and then ``_row``, so that what fits into
+    one chunk is what ``read_rows`` gives; from chunk to chunk of a batch the order is that of the files.
+
+    Raises:
+        InputError: A column, batch or part does not exist, or ``rows`` is not positive.
+    """
+    if rows < 1:
+        raise InputError(f"rows must be positive, got {rows}")
+    return _scanned(row_groups(dataset, columns, batches, parts), rows)
+
+
+def _scanned(groups: Iterator[pd.DataFrame], rows: int) -> Iterator[pd.DataFrame]:
+    waiting: list[pd.DataFrame] = []
+    for group in groups:
+        waiting.append(group)
+        if sum(map(len, waiting)) >= rows:
+            yield _ordered(waiting)
+            waiting = []
+    if sum(map(len, waiting)):
+        yield _ordered(waiting)
+
+
+def _ordered(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    together = pd.concat(frames, ignore_index=True)
+    order = np.lexsort((together[ROW].to_numpy(), together[BATCH].to_numpy()))
+    frame: pd.DataFrame = together.iloc[order].reset_index(drop=True)
+    return frame
+
+
 def _chunks(groups: Iterator[pd.DataFrame], rows: int, seed: int) -> Iterator[pd.DataFrame]:
     generator = np.random.default_rng([seed, 1])
     waiting: list[pd.DataFrame] = []
@@ -219,20 +269,34 @@ def _shuffled(frames: list[pd.DataFrame], generator: np.random.Generator) -> pd.
 def _shuffled_groups(
     dataset: Dataset, names: list[str], batches: Sequence[int], parts: Sequence[str], seed: int
 ) -> Iterator[pd.DataFrame]:
+    places = _places(dataset, batches)
+    for position in np.random.default_rng([seed, 0]).permutation(len(places)):
+        yield _group(places[position], names, parts)
+
+
+def _places(dataset: Dataset, batches: Sequence[int]) -> list[tuple[int, Path, int]]:
+    """Batch, file and number of every row group."""
     import pyarrow.parquet as pq
 
-    places = [
+    return [
         (index, file, group)
         for index in batches
         for file in _batch_files(dataset, index)
         for group in range(pq.read_metadata(file).num_row_groups)
     ]
-    for position in np.random.default_rng([seed, 0]).permutation(len(places)):
-        index, file, group = places[position]
-        with pq.ParquetFile(file) as opened:
-            table: pa.Table = opened.read_row_group(group, columns=names)
-        frame = _labelled(table.to_pandas(), index)
-        yield frame[frame[PART].isin(parts)]
+
+
+def _group(place: tuple[int, Path, int], names: list[str], parts: Sequence[str]) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    index, file, group = place
+    with pq.ParquetFile(file) as opened:
+        table = opened.read_row_group(group, columns=names)
+    chosen = table.filter(pc.is_in(table.column(PART), value_set=pa.array(list(parts), pa.string())))
+    frame: pd.DataFrame = chosen.to_pandas()
+    return _labelled(frame, index)
 
 
 def _asked(

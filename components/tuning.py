@@ -122,20 +122,24 @@ class PosteriorTuning:
 
 
 def _halves(dataset: Dataset, batches: tuple[int, ...], state: State) -> tuple[WeakObjective, WeakObjective] | None:
-    """The risk on every other tuning row, and on the rest; None where one of them has no labeled row."""
+    """The risk on every other tuning row, and on the rest; None where one of them has no labeled row.
+
+    Of very many tuning rows a sample is used: a search in few directions does not need them all.
+    """
     import torch
 
-    rows = Rows(dataset, state.predictor.features, batches, "tune")
-    features, labelled, _ = rows.matrix()
-    prior = state.frequency.class_prior(float(labelled.mean())).value if labelled.any() else 0.0
+    sample = Rows(dataset, state.predictor.features, batches, "tune").sample()
+    labelled = sample.labelled
+    prior = state.frequency.class_prior(sample.share).value if labelled.any() else 0.0
     even = np.arange(len(labelled)) % 2 == 0
     if not (labelled[even].any() and labelled[~even].any()):
         return None
     labelling = Labelling.positive_unlabeled(prior, prior)
+    memberships = np.column_stack([labelled, sample.everyone])
     halves = []
     for half in (even, ~even):
-        sources = torch.from_numpy(labelling.sources(labelled[half]))
-        chunk = Minibatch(torch.from_numpy(features[half]), sources, sources.double())
+        sources = torch.from_numpy(memberships[half])
+        chunk = Minibatch(torch.from_numpy(sample.features[half]), sources, sources.double())
         halves.append(WeakObjective(state.predictor.head, labelling, Absolute(), chunk))
     return halves[0], halves[1]
 

@@ -6,12 +6,11 @@ over the label frequency is the last belief.
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from components.bayes import Continual, Update
 from components.contracts import Dataset, DriftReport, FloatArray
 from components.objective import Labelling, Rows, WeakObjective
 from components.ports import Report, silent
+from components.sampling import Sampled, draw
 from components.shift import DriftMethod, DriftTest, Sample
 from components.state import State, reference_of
 from components.weak import ClassPrior, NonNegative, RiskCorrection, SaturatingLogistic
@@ -63,22 +62,25 @@ class Updating:
     def absorb(self, dataset: Dataset, batch: int, state: State, report: Report = silent) -> Absorbed:
         """The state after batch ``batch`` of ``dataset``; the state given is not changed.
 
-        A batch with too few labeled rows to learn from leaves the posterior as it was, which the note says.
+        A batch with too few labeled rows to learn from leaves the posterior as it was, which the note says. The
+        posterior learns from every row, read in chunks; of a batch with very many rows the drift tests and the belief
+        over the label frequency look at a random sample (``components.sampling``).
         """
         label = dataset.batches[batch - 1].label
         rows = Rows(dataset, state.predictor.features, (batch,), "fit")
-        features, labelled, _ = rows.matrix()
-        known = int(labelled.sum())
-        learns = FEWEST_LABELED <= known < len(labelled)
+        sample = draw(dataset, [column.name for column in rows.features.columns], (batch,), ("fit",))
+        seen = sample.matrix(rows.features)
+        learns = FEWEST_LABELED <= seen.known < seen.rows
         frequency = state.frequency
         if learns and self.renew_frequency and dataset.label_frequency is None:
-            frequency = self.class_prior.estimate(features, labelled, frequency)
-        prior = frequency.class_prior(float(labelled.mean())).value if learns else state.class_prior
-        drift = self._examine(rows, (features, known), state, prior)
+            frequency = self.class_prior.estimate(seen.features, seen.labelled, frequency, seen.oversampling)
+        prior = frequency.class_prior(seen.share).value if learns else state.class_prior
+        outside = rows.features.outside(sample.alike)
+        drift = self._examine(label, seen, float(outside.mean()) if len(outside) else 0.0, state, prior)
         reference = reference_of(dataset, state.predictor.features, (batch,))
         after = replace(state, reference=reference if len(reference.features) else state.reference)
         if not learns:
-            note = f"nothing was learnt from {label}: {known} labeled rows of {len(labelled)} to fit"
+            note = f"nothing was learnt from {label}: {seen.known} labeled rows of {seen.rows} to fit"
             return Absorbed(state, replace(after, absorbed=(*state.absorbed, label)), drift, batch, note)
         objective = WeakObjective(state.predictor.head, Labelling.positive_unlabeled(prior, prior), self.risk, rows)
         posterior = self.rule.update(
@@ -97,20 +99,17 @@ class Updating:
         )
         return Absorbed(state, after, drift, batch)
 
-    def _examine(self, rows: Rows, batch: tuple[FloatArray, int], state: State, prior: float) -> DriftReport:
-        label = rows.dataset.batches[rows.batches[0] - 1].label
-        features, known = batch
+    def _examine(self, label: str, seen: Sampled, outside: float, state: State, prior: float) -> DriftReport:
+        features, labelled = seen.alike
         if min(len(features), len(state.reference.features)) < FEWEST_ROWS:
             return DriftReport(label, "none", 0.0, 1.0, 0.0, 1.0, 0.0, state.class_prior, prior, (), "update")
-        outside = np.concatenate([rows.features.outside(frame) for frame in rows.frames()])
         samples = (
-            self._sample(state, state.reference.features, state.reference.labelled),
-            self._sample(state, features, known),
+            self._scored(state, state.reference.features, state.reference.labelled),
+            self._scored(state, features, int(labelled.sum())),
         )
-        return self.drift.examine(
-            label, state.predictor.features.names, samples, (state.class_prior, prior), float(outside.mean())
-        )
+        names = state.predictor.features.names
+        return self.drift.examine(label, names, samples, (state.class_prior, prior), outside)
 
     @staticmethod
-    def _sample(state: State, features: FloatArray, labelled: int) -> Sample:
+    def _scored(state: State, features: FloatArray, labelled: int) -> Sample:
         return Sample(features, state.predictor.probability(features)[0], labelled)

@@ -22,7 +22,7 @@ def texts(values: "pd.Series[Any]") -> "pd.Series[Any]":
         numbers = values.astype("float64") if pd.api.types.is_float_dtype(values.dtype) else values
         written = numbers.map(_shortest, na_action="ignore")
     else:
-        written = values.map(str, na_action="ignore")
+        written = values if isinstance(values.dtype, pd.StringDtype) else values.map(str, na_action="ignore")
     text = written.astype("str").str.strip().str.replace(r"^([+-]?\d+)\.0+$", r"\1", regex=True)
     return text.where(text != "", None)
 
@@ -37,17 +37,20 @@ def numbers(values: "pd.Series[Any]") -> tuple[FloatArray, BoolArray]:
         return values.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0, np.zeros(len(values), dtype=np.bool_)
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return np.full(len(values), np.nan), values.notna().to_numpy()
-    return _parsed(texts(values))
+    return _parsed(values)
 
 
-def _parsed(text: "pd.Series[Any]") -> tuple[FloatArray, BoolArray]:
+def _parsed(values: "pd.Series[Any]") -> tuple[FloatArray, BoolArray]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    plain = values if isinstance(values.dtype, pd.StringDtype) else texts(values)
+    cells = pc.utf8_trim_whitespace(pa.array(plain, type=pa.string(), from_pandas=True))
     try:
-        parsed = pc.cast(pa.array(text, type=pa.string(), from_pandas=True), pa.float64())
-        return parsed.to_numpy(zero_copy_only=False) + 0.0, np.zeros(len(text), dtype=np.bool_)
+        parsed = pc.cast(pc.if_else(pc.equal(cells, ""), None, cells), pa.float64())
+        return parsed.to_numpy(zero_copy_only=False) + 0.0, np.zeros(len(values), dtype=np.bool_)
     except pa.ArrowInvalid:
+        text = texts(values)
         found = text.map(_number_or_none, na_action="ignore")
         return found.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0, (found.isna() & text.notna()).to_numpy()
 
@@ -83,21 +86,14 @@ def times(values: "pd.Series[Any]") -> tuple["pd.Series[Any]", BoolArray]:
     return naive, (naive.isna() & values.notna()).to_numpy()
 
 
-def unreadable(values: "pd.Series[Any]", kind: ColumnKind) -> BoolArray:
-    """Marks of the present values that cannot be read as ``kind``."""
+def stored(values: "pd.Series[Any]", kind: ColumnKind) -> tuple["pd.Series[Any]", BoolArray]:
+    """The column as it is stored, and marks of the present values that cannot be read: they are stored as missing."""
     if kind == "category":
-        return np.zeros(len(values), dtype=np.bool_)
-    return {"number": numbers, "flag": flags, "time": times}[kind](values)[1]
-
-
-def stored(values: "pd.Series[Any]", kind: ColumnKind) -> "pd.Series[Any]":
-    """The column as it is stored; what cannot be read is missing."""
-    if kind == "category":
-        return texts(values)
+        return texts(values), np.zeros(len(values), dtype=np.bool_)
     if kind == "time":
-        return times(values)[0]
-    found = numbers(values)[0] if kind == "number" else flags(values)[0]
-    return pd.Series(found, index=values.index)
+        return times(values)
+    found, unreadable = numbers(values) if kind == "number" else flags(values)
+    return pd.Series(found, index=values.index), unreadable
 
 
 def positives(values: "pd.Series[Any]", positive: tuple[str, ...]) -> tuple[FloatArray, BoolArray]:

@@ -5,7 +5,7 @@ from components.evaluation.bootstrap import Interval, Resamples, resample
 from components.evaluation.gates import Gate, GateResult, decide, load_gates
 from components.evaluation.ladder import limits
 from components.evaluation.metrics import METRICS, Metric
-from components.evaluation.scorecard import OURS, Bootstrapped, Difference, Scored
+from components.evaluation.scorecard import OURS, Bootstrapped, Difference, Groups, Scored
 
 Evaluation = Bootstrapped
 METHODS: dict[str, type[Evaluation]] = {"bootstrapped": Bootstrapped}
@@ -24,6 +24,7 @@ __all__ = [
     "Evaluation",
     "Gate",
     "GateResult",
+    "Groups",
     "Interval",
     "Metric",
     "NaiveBoosting",

@@ -43,8 +43,10 @@ class NaiveLogistic:
         if self.regularisation <= 0:
             raise InputError(f"regularisation must be positive, got {self.regularisation}")
 
-    def fit(self, features: FloatArray, labelled: FloatArray, seed: int) -> Predictor:
-        """Learn from features [n, d] and labelled [n] (1: labeled positive, 0: unlabeled)."""
+    def fit(
+        self, features: FloatArray, labelled: FloatArray, seed: int, weights: FloatArray | None = None
+    ) -> Predictor:
+        """Learn from features [n, d] and labelled [n] (1: labeled positive, 0: unlabeled), rows weighted [n] or not."""
         from sklearn.impute import SimpleImputer
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
@@ -55,7 +57,7 @@ class NaiveLogistic:
             StandardScaler(),
             LogisticRegression(C=self.regularisation, max_iter=1000, random_state=seed),
         )
-        return _Fitted(model.fit(features, _both_classes(labelled)))
+        return _Fitted(model.fit(features, _both_classes(labelled), logisticregression__sample_weight=weights))
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,10 @@ class NaiveBoosting:
         if self.leaves < 2:
             raise InputError(f"leaves must be at least 2, got {self.leaves}")
 
-    def fit(self, features: FloatArray, labelled: FloatArray, seed: int) -> Predictor:
-        """Learn from features [n, d], NaN for missing, and labelled [n] (1: labeled positive, 0: unlabeled)."""
+    def fit(
+        self, features: FloatArray, labelled: FloatArray, seed: int, weights: FloatArray | None = None
+    ) -> Predictor:
+        """Learn from features [n, d], NaN for missing, and labelled [n] (1: labeled, 0: not), rows weighted or not."""
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         model = HistGradientBoostingClassifier(
@@ -94,7 +98,8 @@ class NaiveBoosting:
         )
         # scikit-learn cannot bin a column without any value.
         empty = np.atleast_1d(np.isnan(features).all(axis=0))
-        return _WithoutEmpty(model.fit(features[:, ~empty], _both_classes(labelled)), ~empty)
+        kept = features if not empty.any() else features[:, ~empty]
+        return _WithoutEmpty(model.fit(kept, _both_classes(labelled), sample_weight=weights), ~empty)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +108,7 @@ class _WithoutEmpty:
     kept: NDArray[np.bool_]
 
     def probability(self, features: FloatArray) -> FloatArray:
-        return _Fitted(self.model).probability(features[:, self.kept])
+        return _Fitted(self.model).probability(features if self.kept.all() else features[:, self.kept])
 
 
 def _both_classes(labelled: FloatArray) -> FloatArray:

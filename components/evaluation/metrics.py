@@ -27,11 +27,13 @@ class Weighted:
         truth: [n] 0 or 1.
         probability: [n] predicted probability of 1.
         counts: [R, n] how often each weighting holds each row.
+        order: [n] positions of the rows by increasing probability, where they are known already; None: to be sorted.
     """
 
     truth: FloatArray
     probability: FloatArray
     counts: FloatArray
+    order: NDArray[np.int64] | None = None
 
     @cached_property
     def total(self) -> FloatArray:
@@ -46,7 +48,7 @@ class Weighted:
     @cached_property
     def ranked(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Distinct probabilities [g] in increasing order, and the mass [R, g] of positives and of negatives at each."""
-        order = np.argsort(self.probability, kind="stable")
+        order = sorted_by(self.probability) if self.order is None else self.order
         values = self.probability[order]
         starts = np.flatnonzero(np.concatenate([[True], np.diff(values) > 0]))
         counts = self.counts[:, order]
@@ -60,7 +62,12 @@ class Weighted:
 
     def chosen(self, rows: NDArray[np.bool_]) -> "Weighted":
         """The weightings that a mask [R] picks."""
-        return Weighted(self.truth, self.probability, self.counts[rows])
+        return Weighted(self.truth, self.probability, self.counts[rows], self.order)
+
+
+def sorted_by(probability: FloatArray) -> NDArray[np.int64]:
+    """[n] positions of the rows by increasing probability, ties as they come."""
+    return np.argsort(probability, kind="stable")
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,54 @@
 """Score every model on all rows, on each batch and on each group, with bootstrap intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from components.contracts import FloatArray, Score, Scorecard, frozen
 from components.errors import InputError
-from components.evaluation.bootstrap import Resamples, resample
+from components.evaluation.bootstrap import MANY, Resamples, resample
 from components.evaluation.metrics import METRICS
 from components.ports import Report, silent
 
 OURS = "kintsugi"
 _Cell = tuple[str, str, NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """A name for each row, held as numbers.
+
+    Attributes:
+        names: The different names.
+        codes: [n] position of each row's name among them; -1 where it has none.
+    """
+
+    names: tuple[str, ...]
+    codes: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, values: Sequence[str]) -> "Groups":
+        """The names of some rows, in the order in which they are met."""
+        codes, names = pd.factorize(np.asarray(values, dtype=object))
+        return cls(tuple(map(str, names)), codes.astype(np.int32))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[str]:
+        return (self.names[code] for code in self.codes if code >= 0)
+
+    def rows(self, name: str) -> NDArray[np.bool_]:
+        """[n] marks of the rows called ``name``."""
+        return np.asarray(self.codes == self.names.index(name))
+
+    def chosen(self, rows: NDArray[np.bool_]) -> "Groups":
+        """The names of the rows that a mask picks."""
+        return Groups(self.names, self.codes[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +67,8 @@ class Scored:
 
     truth: FloatArray
     probabilities: Mapping[str, FloatArray]
-    batches: Sequence[str]
-    slices: Mapping[str, Sequence[str]]
+    batches: Groups | Sequence[str]
+    slices: Mapping[str, Groups | Sequence[str]]
     label: str
     weak: bool = False
     weights: FloatArray | None = None
@@ -42,6 +76,8 @@ class Scored:
     def __post_init__(self) -> None:
         object.__setattr__(self, "truth", frozen(self.truth))
         object.__setattr__(self, "probabilities", {name: frozen(p) for name, p in self.probabilities.items()})
+        object.__setattr__(self, "batches", _grouped(self.batches))
+        object.__setattr__(self, "slices", {name: _grouped(groups) for name, groups in self.slices.items()})
         rows = len(self.truth)
         known = self.truth[np.isfinite(self.truth)]
         if self.truth.ndim != 1 or not np.isin(known, (0, 1)).all():
@@ -128,7 +164,7 @@ class Bootstrapped:
             scores += found
             ours = {s.metric: s.value for s in found if s.model == OURS and np.isfinite(s.value)}
             report(step, len(cells), {**ours, "rows": float(rows.sum()), "rows_unknown": float(scored.unknown)})
-        return Scorecard(tuple(scores), scored.label, scored.weak)
+        return Scorecard(tuple(scores), scored.label, scored.weak, _notes(cells))
 
     def differences(self, scored: Scored) -> tuple[Difference, ...]:
         """Paired differences of ``kintsugi`` to every other model, over all rows and in each group, for the gates."""
@@ -161,10 +197,22 @@ class Bootstrapped:
         known = np.isfinite(scored.truth)
         if not known.any():
             raise InputError(f"truth must be known for at least one row, label {scored.label!r} is NaN everywhere")
-        batches = np.asarray(scored.batches, dtype=object)
         cells: list[_Cell] = [("all", "all", known)]
-        cells += [(str(batch), "all", known & (batches == batch)) for batch in dict.fromkeys(scored.batches)]
-        for column, labels in scored.slices.items():
-            groups = np.asarray(labels, dtype=object)
-            cells += [("all", f"{column}={value}", known & (groups == value)) for value in sorted(set(labels), key=str)]
+        batches = _grouped(scored.batches)
+        cells += [(batch, "all", known & batches.rows(batch)) for batch in batches.names]
+        for column, groups in ((column, _grouped(groups)) for column, groups in scored.slices.items()):
+            cells += [("all", f"{column}={name}", known & groups.rows(name)) for name in sorted(groups.names)]
         return [cell for cell in cells if cell[2].sum() >= (1 if cell[1] == "all" else self.minimum_slice_rows)]
+
+
+def _grouped(names: Groups | Sequence[str]) -> Groups:
+    return names if isinstance(names, Groups) else Groups.of(names)
+
+
+def _notes(cells: Sequence[_Cell]) -> tuple[str, ...]:
+    if max(int(rows.sum()) for _, _, rows in cells) <= MANY:
+        return ()
+    return (
+        f"Scores are those of all rows. Of more than {MANY:,} rows a random {MANY:,} were resampled for the interval, "
+        "which was narrowed to the rows there are.",
+    )

@@ -1,12 +1,13 @@
 """From a declared source to a Dataset: read out of core, validated, cut into batches, labels for evaluation apart.
 
-``load_specification`` reads what a person declares, ``check`` looks for mistakes before the table is read, ``ingest``
-reads it.
+``load_specification`` reads what a person declares, ``confine`` holds what that reads inside folders, ``check`` looks
+for mistakes before the table is read, ``ingest`` reads it.
 """
 
 from components.ingestion.checking import check
+from components.ingestion.confined import confine
 from components.ingestion.ingest import ingest
 from components.ingestion.specification import Source, Specification
 from components.ingestion.specification_file import BUILT_IN, load_specification
 
-__all__ = ["BUILT_IN", "Source", "Specification", "check", "ingest", "load_specification"]
+__all__ = ["BUILT_IN", "Source", "Specification", "check", "confine", "ingest", "load_specification"]

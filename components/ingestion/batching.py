@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from components.contracts import Column, TimeBatch
@@ -54,7 +55,9 @@ def keys_of(values: "pd.Series[Any]", kind: str, every: Every | None) -> "pd.Ser
     """The key of each row: a number, the ISO text of its period's start, or its group's name; None if missing."""
     if kind == "time":
         moments = values.dt.to_period(_PERIODS[every]).dt.start_time if every else values
-        keys = moments.map(pd.Timestamp.isoformat, na_action="ignore")
+        codes, distinct = pd.factorize(moments)
+        written = np.array([*(moment.isoformat() for moment in distinct), None], dtype=object)
+        keys = pd.Series(written[codes], index=values.index)
     elif kind == "flag":
         keys = values.map({0.0: "0", 1.0: "1"})
     else:

@@ -8,7 +8,7 @@ import pandas as pd
 from components.contracts import Column
 from components.errors import InputError
 from components.ingestion.specification import Specification
-from components.ingestion.validation import row_names, typed, validate
+from components.ingestion.validation import read, row_names, validate
 from components.values import texts
 
 _PREVIEW_ROWS = 1000
@@ -28,12 +28,13 @@ def check(specification: Specification) -> None:
     if first.empty:
         raise InputError("source must have at least one row, found a header and nothing below it")
     identifier = specification.one("id")
-    validate(first, used, row_names(first, identifier.name if identifier else None, 0))
+    readings = read(first, used)
+    validate(first, readings, used, row_names(first, identifier.name if identifier else None, 0))
     if len(first) < _PREVIEW_ROWS and not specification.keep:
-        values = typed(first, used)
         for column in used:
             if column.role in ("weak_label", "evaluation_label"):
-                check_classes(column, values[column.name].eq(1).sum(), values[column.name].notna().sum(), len(values))
+                values = readings[column.name].values
+                check_classes(column, values.eq(1).sum(), values.notna().sum(), len(values))
 
 
 def used_columns(specification: Specification) -> list[Column]:

@@ -15,11 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from components.contracts import PART
-
-WordArray = NDArray[np.uint64]
+from components.sampling import WordArray, mixed
 
 _FIT, _TUNE = 0.60, 0.15
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ABSENT = "\x00absent"
 
 
@@ -52,14 +50,15 @@ class Fingerprint:
 
 def fingerprint(frame: pd.DataFrame, names: Sequence[str]) -> Fingerprint:
     """The fingerprint of the columns called ``names``; neither their order nor that of the rows matters."""
-    hashes: WordArray = np.zeros(len(frame), dtype=np.uint64)
+    words: WordArray = np.zeros(len(frame), dtype=np.uint64)
     for name in sorted(names):
         salt = np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
-        hashes = mixed(mixed(hashes ^ salt) + _hashes(frame[name]))
-    return Fingerprint(len(frame), int(hashes.sum(dtype=np.uint64)), int(mixed(hashes).sum(dtype=np.uint64)))
+        words = mixed(mixed(words ^ salt) + hashes(frame[name]))
+    return Fingerprint(len(frame), int(words.sum(dtype=np.uint64)), int(mixed(words).sum(dtype=np.uint64)))
 
 
-def _hashes(values: "pd.Series[Any]") -> WordArray:
+def hashes(values: "pd.Series[Any]") -> WordArray:
+    """[n] 64-bit hashes of values, the same for equal values in whatever type."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         plain = values.astype("datetime64[us]").to_numpy().view(np.int64)
     elif pd.api.types.is_numeric_dtype(values.dtype):
@@ -72,19 +71,11 @@ def _hashes(values: "pd.Series[Any]") -> WordArray:
     return np.asarray(pd.util.hash_array(plain), dtype=np.uint64)
 
 
-def mixed(words: WordArray) -> WordArray:
-    """A bijection of 64-bit words that leaves no pattern (the finaliser of SplitMix64)."""
-    words = words + _GOLDEN
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(words ^ (words >> np.uint64(31)))
-
-
 def row_keys(identifiers: "pd.Series[Any]") -> NDArray[np.int64]:
     """Stable int64 keys: whole-number ids as they are, text ids hashed."""
     if pd.api.types.is_numeric_dtype(identifiers.dtype):
         return identifiers.to_numpy().astype(np.int64)
-    return (_hashes(identifiers) >> np.uint64(1)).astype(np.int64)
+    return (hashes(identifiers) >> np.uint64(1)).astype(np.int64)
 
 
 def parts(rows: NDArray[np.int64], seed: int) -> "pd.Series[Any]":

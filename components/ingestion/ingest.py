@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,20 @@ import pandas as pd
 from components.contracts import BATCH, ROW, Dataset, EvaluationLabels
 from components.errors import InputError, OutsideError
 from components.ingestion.batching import Planned, arranged
+from components.ingestion.cdc import NhanesCdc
 from components.ingestion.checking import check, check_classes, used_columns
 from components.ingestion.parallel import done, job
 from components.ingestion.profile import profile
 from components.ingestion.reasons import reason
 from components.ingestion.specification import Specification
-from components.ingestion.staging import LABEL, Stage, Tally, key_folder, stored_columns
+from components.ingestion.staging import LABEL, ROW_GROUP, Stage, Tally, key_folder, stored_columns
 from components.ingestion.validation import range_notes
 from components.ports import Report
 from components.storage import EVALUATION, MANIFEST, PROFILE, load_dataset, manifest_of, save_dataset, scratch_folder
 
 _PARTS_AT_A_TIME = 16
 _KEYS_AT_A_TIME = 5_000_000
+_LEFT_AS_STAGED = 200_000  # rows; the files of a larger table are merged where they are small
 
 
 def ingest(
@@ -40,6 +42,8 @@ def ingest(
     """
     import pyarrow as pa
 
+    if isinstance(specification.source, NhanesCdc):
+        specification.source.fetch(report)
     check(specification)
     try:
         with scratch_folder(folder) as scratch:
@@ -59,7 +63,7 @@ def _ingested(
     fresh = scratch / "fresh"
     files = _moved(planned, scratch / "rows", fresh)
     if specification.one("id") is not None:
-        _refuse_repeated_keys(files, tally.content.rows, specification)
+        _refuse_repeated_keys(files, tally.content.rows, specification, scratch)
     dataset = _dataset(specification, planned, tally, (*notes, *batch_notes), fresh)
     evaluation = _evaluation(specification, planned, tally, scratch, fresh)
     profile(files, dataset.columns, tally.invalid).to_parquet(fresh / PROFILE, index=False)
@@ -114,28 +118,70 @@ def _checked(specification: Specification, tally: Tally) -> list[str]:
         check_classes(evaluation, tally.known_positives, tally.known, rows)
         if tally.known_positives in (0, tally.known):
             notes.append(f"{evaluation.name} has one class only, so ranking cannot be scored")
+    if isinstance(specification.source, NhanesCdc):
+        notes += specification.source.notes()
     if specification.source.kind == "sql" and specification.one("id") is None:
         notes.append("rows are numbered as the database gave them; declare a column of role id for a stable key")
     return notes
 
 
-def _moved(planned: Iterable[Planned], staged: Path, fresh: Path) -> list[Path]:
-    moved = []
+def _moved(planned: Sequence[Planned], staged: Path, fresh: Path) -> list[Path]:
+    """Give each batch its staged files; of a large table small ones are merged, or opening them would take longest."""
+    many = sum(plan.batch.rows for plan in planned) > _LEFT_AS_STAGED
+    jobs = []
     for plan in planned:
-        target = fresh / f"{BATCH}={plan.batch.index}"
-        target.mkdir(parents=True)
         waiting = [file for key in plan.keys for file in sorted(key_folder(staged, key).iterdir())]
-        moved += [file.rename(target / f"part-{number:06d}.parquet") for number, file in enumerate(waiting)]
-    return moved
+        small = len(waiting) > 1 and plan.batch.rows < len(waiting) * ROW_GROUP / 2
+        jobs.append(job(_merged if many and small else _renamed, waiting, fresh / f"{BATCH}={plan.batch.index}"))
+    return [file for files in done(jobs) for file in files]
 
 
-def _refuse_repeated_keys(files: Sequence[Path], rows: int, specification: Specification) -> None:
+def _renamed(files: Sequence[Path], target: Path) -> list[Path]:
+    target.mkdir(parents=True)
+    return [file.rename(target / f"part-{number:06d}.parquet") for number, file in enumerate(files)]
+
+
+def _merged(files: Sequence[Path], target: Path) -> list[Path]:
     import pyarrow.parquet as pq
 
-    buckets = rows // _KEYS_AT_A_TIME + 1
-    for bucket in range(buckets):
-        keys = [pq.read_table(file, columns=[ROW]).column(ROW).to_numpy() for file in files]
-        chosen = np.sort(np.concatenate([some[some % buckets == bucket] for some in keys]))
+    target.mkdir(parents=True)
+    file = target / "part-000000.parquet"
+    with pq.ParquetWriter(file, pq.read_schema(files[0]), compression="zstd") as writer:
+        for table in _regrouped(files):
+            writer.write_table(table, row_group_size=ROW_GROUP)
+    return [file]
+
+
+def _regrouped(files: Iterable[Path]) -> Iterator[Any]:
+    """The rows of ``files`` in Arrow tables of 50,000 rows, the last one smaller; a file is gone once it is read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    waiting: list[Any] = []
+    for file in files:
+        waiting.append(pq.ParquetFile(file).read())
+        file.unlink()
+        if sum(map(len, waiting)) >= ROW_GROUP:
+            together = pa.concat_tables(waiting)
+            full = len(together) // ROW_GROUP * ROW_GROUP
+            yield together.slice(0, full)
+            waiting = [together.slice(full)]
+    if sum(map(len, waiting)):
+        yield pa.concat_tables(waiting)
+
+
+def _refuse_repeated_keys(files: Sequence[Path], rows: int, specification: Specification, scratch: Path) -> None:
+    """Refuse an id that comes twice; keys are sorted by their remainder first, so that few are in memory at a time."""
+    import pyarrow.parquet as pq
+
+    buckets = [scratch / f"keys-{number}" for number in range(rows // _KEYS_AT_A_TIME + 1)]
+    for file in files:
+        keys = pq.ParquetFile(file).read(columns=[ROW]).column(ROW).to_numpy()
+        for number, bucket in enumerate(buckets):
+            with bucket.open("ab") as opened:
+                opened.write(keys[keys % len(buckets) == number].tobytes())
+    for bucket in buckets:
+        chosen = np.sort(np.fromfile(bucket, dtype=np.int64))
         repeated = chosen[1:][chosen[1:] == chosen[:-1]]
         if len(repeated):
             identifier = specification.one("id")
@@ -195,8 +241,7 @@ def _write_labels(planned: Iterable[Planned], staged: Path, target: Path) -> Non
     schema = pa.schema([(BATCH, pa.int64()), (ROW, pa.int64()), (LABEL, pa.float64())])
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for plan in planned:
-            for key in plan.keys:
-                for file in sorted(key_folder(staged, key).iterdir()):
-                    table = pq.read_table(file)
-                    index = pa.array(np.full(table.num_rows, plan.batch.index, dtype=np.int64))
-                    writer.write_table(table.add_column(0, BATCH, index).cast(schema))
+            waiting = [file for key in plan.keys for file in sorted(key_folder(staged, key).iterdir())]
+            for table in _regrouped(waiting):
+                index = pa.array(np.full(table.num_rows, plan.batch.index, dtype=np.int64))
+                writer.write_table(table.add_column(0, BATCH, index).cast(schema))

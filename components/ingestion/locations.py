@@ -1,14 +1,23 @@
 """From a path, a folder or a pattern to the files it means."""
 
 import glob
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from components.errors import InputError
 
 
 def located(path: str, folder: Path) -> str:
-    """``path`` as seen from ``folder``; an absolute path stays as it is."""
-    return str(folder / Path(path).expanduser())
+    """``path`` as seen from ``folder``; an absolute path stays as it is.
+
+    Raises:
+        InputError: It begins with the home of a user who is not known.
+    """
+    try:
+        return str(folder / Path(path).expanduser())
+    except RuntimeError as problem:
+        raise InputError(f"source.path must begin with the home of a known user, got {path!r}") from problem
 
 
 def files_of(path: str | None, endings: tuple[str, ...]) -> list[Path]:
@@ -19,11 +28,37 @@ def files_of(path: str | None, endings: tuple[str, ...]) -> list[Path]:
     """
     if path is None:
         raise InputError("source.path must be given: this specification describes a file that you bring")
-    files = _matching(path, endings)
-    for file in files:
-        if not file.stat().st_size:
-            raise InputError(f"source.path must name files with content, {file} is empty")
+    with _looking_at(path):
+        files = _matching(path, endings)
+        for file in files:
+            if not file.stat().st_size:
+                raise InputError(f"source.path must name files with content, {file} is empty")
     return files
+
+
+def reached(path: str) -> list[Path]:
+    """Whatever ``path`` (a file, a folder or a pattern) leads to, whether it can be read as a table or not.
+
+    Raises:
+        InputError: It cannot be looked at.
+    """
+    with _looking_at(path):
+        place = Path(path)
+        if place.is_dir():
+            return sorted(place.iterdir())
+        if glob.has_magic(path) and not place.exists():
+            return sorted(map(Path, glob.glob(path, recursive=True)))  # noqa: PTH207 - absolute patterns
+        return [place]
+
+
+@contextmanager
+def _looking_at(path: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError) as problem:
+        raise InputError(f"source.path must be a path that can be looked at, got {path!r}: {problem}") from problem
 
 
 def _matching(path: str, endings: tuple[str, ...]) -> list[Path]:

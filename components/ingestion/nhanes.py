@@ -141,12 +141,12 @@ def tidy(raw: pd.DataFrame) -> pd.DataFrame:
         "sbp": _mean_reading(raw, "Systolic"),
         "dbp": _mean_reading(raw, "Diastolic"),
         "smoking": _smoking(raw),
-        "active": _either(raw["ModerateRecreationalActivities"], raw["VigorousRecreationalActivities"]),
+        "active": either(raw["ModerateRecreationalActivities"], raw["VigorousRecreationalActivities"]),
         "sedentary_hours": _measured(raw["MinutesSedentaryActivity"]) / 60,
-        "cvd_history": _either(raw["EverToldYouHadHeartAttack"], raw["EverToldYouHadAStroke"]),
+        "cvd_history": either(raw["EverToldYouHadHeartAttack"], raw["EverToldYouHadAStroke"]),
         "dx_diabetes": dx,
         "lab_diabetes": lab,
-        "any_diabetes": _either(dx, lab),
+        "any_diabetes": either(dx, lab),
     }
     return pd.DataFrame({**plain, **derived})
 
@@ -170,7 +170,7 @@ def _smoking(raw: pd.DataFrame) -> "pd.Series[Any]":
     return pd.Series(words, index=raw.index, dtype="str").where(words != "", None)
 
 
-def _either(first: "pd.Series[Any]", second: "pd.Series[Any]") -> "pd.Series[Any]":
+def either(first: "pd.Series[Any]", second: "pd.Series[Any]") -> "pd.Series[Any]":
     """1 where one of both is 1, 0 where both are 0, otherwise unknown."""
     both = pd.concat([first.astype("float64"), second.astype("float64")], axis=1)
     return both.max(axis=1).where(both.notna().all(axis=1) | (both == 1).any(axis=1))

@@ -1,6 +1,6 @@
 """Parquet tables, one file or many."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from components.errors import InputError
 from components.ingestion.locations import files_of, located, same_names
-from components.ingestion.parallel import table_of_parts
+from components.ingestion.parallel import rows_of_a_part, stacked, table_of_copies, table_of_parts
 from components.ingestion.reasons import reason
 
 _ENDINGS = (".parquet", ".pq")
+_BUFFER = 2**20  # bytes of a column read ahead, so that a row group is never in memory whole
 
 
 class Parquet(BaseModel):
@@ -54,10 +55,18 @@ class Parquet(BaseModel):
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns))
 
     def open(self, columns: Sequence[str], scratch: Path) -> Any:
-        """A lazy ``dask.dataframe``, one part a row group, files in the order of their names."""
-        files = files_of(self.path, _ENDINGS)
-        places = [(str(file), group) for file in files for group in range(_row_groups(file))]
-        return table_of_parts(_row_group, places, columns)
+        """A lazy ``dask.dataframe``, one part a row group, files in the order of their names.
+
+        A file with a row group too large for a part is read once, into smaller copies in ``scratch``.
+        """
+        most, parts = rows_of_a_part(len(columns)), []
+        for number, file in enumerate(files_of(self.path, _ENDINGS)):
+            groups = _row_groups(file)
+            if max(groups, default=0) > most:
+                parts.append(table_of_copies(_pieces(file, columns, most), scratch / str(number), columns))
+            else:
+                parts.append(table_of_parts(_row_group, [(str(file), group) for group in range(len(groups))], columns))
+        return stacked(parts)
 
 
 def _row_group(place: tuple[str, int], columns: list[str]) -> pd.DataFrame:
@@ -69,10 +78,20 @@ def _row_group(place: tuple[str, int], columns: list[str]) -> pd.DataFrame:
     return frame[columns].reset_index(drop=True)
 
 
-def _row_groups(file: Path) -> int:
+def _row_groups(file: Path) -> list[int]:
+    """Rows of each row group."""
     import pyarrow.parquet as pq
 
-    return int(pq.read_metadata(file).num_row_groups)
+    metadata = pq.read_metadata(file)
+    return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+
+
+def _pieces(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False) as opened:
+        for batch in opened.iter_batches(batch_size=rows, columns=list(columns)):
+            yield batch.to_pandas()[list(columns)].reset_index(drop=True)
 
 
 def _schema_names(file: Path) -> list[str]:

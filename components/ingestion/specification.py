@@ -7,12 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from components.contracts import Column, ColumnKind, Estimate, Role
 from components.errors import InputError
+from components.ingestion.cdc import NhanesCdc
 from components.ingestion.delimited import Delimited
 from components.ingestion.nhanes import Nhanes
 from components.ingestion.parquet import Parquet
 from components.ingestion.sql import Sql
+from components.secrets import Lookup
 
-Source = Delimited | Parquet | Sql | Nhanes
+Source = Delimited | Parquet | Sql | Nhanes | NhanesCdc
 Every = Literal["day", "week", "month", "quarter", "year"]
 
 _AT_MOST_ONE: tuple[Role, ...] = ("evaluation_label", "time", "weight", "id")
@@ -200,16 +202,30 @@ class Specification(BaseModel):
         return Column(name=name, **dict(self.columns[name]))
 
     def with_source_path(self, path: str | Path) -> "Specification":
-        """The same description of another file.
+        """The same description of another file, or of files in another folder where the source downloads them.
 
         Raises:
-            InputError: The source is not a file.
+            InputError: The source is neither.
         """
+        if isinstance(self.source, NhanesCdc):
+            return self.model_copy(update={"source": self.source.in_folder(Path(path))})
         if not isinstance(self.source, Delimited | Parquet):
             raise InputError(
-                f"source.path can be replaced for csv and parquet sources only, not for {self.source.kind}"
+                f"source.path can be replaced for csv, parquet and nhanes-cdc sources only, not for {self.source.kind}"
             )
         return self.model_copy(update={"source": self.source.model_copy(update={"path": str(path)})})
+
+    def with_secrets(self, lookup: Lookup) -> "Specification":
+        """The same, what ``${NAME}`` in a URL stands for being asked of ``lookup`` when it is used."""
+        if not isinstance(self.source, Sql):
+            return self
+        return self.model_copy(update={"source": self.source.with_secrets(lookup)})
+
+    def with_downloads_in(self, folder: Path) -> "Specification":
+        """The same, what its source downloads being kept below ``folder`` unless it says where."""
+        if not isinstance(self.source, NhanesCdc) or self.source.folder is not None:
+            return self
+        return self.model_copy(update={"source": self.source.in_folder(folder / self.source.kind)})
 
     def relative_to(self, folder: Path) -> "Specification":
         """The same, with relative paths seen from ``folder``."""

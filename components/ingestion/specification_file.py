@@ -9,16 +9,28 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from components.errors import InputError
+from components.ingestion.cdc import NhanesCdc
 from components.ingestion.delimited import Delimited
 from components.ingestion.nhanes import Nhanes
 from components.ingestion.parquet import Parquet
 from components.ingestion.specification import Batches, Condition, Declared, Frequency, Specification
 from components.ingestion.sql import Sql
+from components.secrets import masked
 
 _SHIPPED = Path(__file__).parent / "specifications"
-BUILT_IN = {"nhanes": _SHIPPED / "nhanes.yaml", "nhanes-cycles": _SHIPPED / "nhanes_cycles.yaml"}
+BUILT_IN = {
+    "nhanes": _SHIPPED / "nhanes.yaml",
+    "nhanes-cycles": _SHIPPED / "nhanes_cycles.yaml",
+    "nhanes-cdc": _SHIPPED / "nhanes_cdc.yaml",
+}
 
-_SOURCES: dict[str, type[BaseModel]] = {"csv": Delimited, "parquet": Parquet, "sql": Sql, "nhanes": Nhanes}
+_SOURCES: dict[str, type[BaseModel]] = {
+    "csv": Delimited,
+    "parquet": Parquet,
+    "sql": Sql,
+    "nhanes": Nhanes,
+    "nhanes-cdc": NhanesCdc,
+}
 _PARTS: dict[str, type[BaseModel]] = {
     "columns": Declared,
     "keep": Condition,
@@ -41,7 +53,8 @@ class _Loader(yaml.SafeLoader):
 def load_specification(reference: str | Path) -> Specification:
     """The built-in specification of that name, or the one in a YAML file.
 
-    Relative paths in the file are seen from the file's own folder.
+    Relative paths in the file are seen from the file's own folder. What a file that is ``like`` a built-in one does
+    not say is said there.
 
     Raises:
         InputError: There is no such name or file, or its content breaks a rule.
@@ -54,16 +67,28 @@ def load_specification(reference: str | Path) -> Specification:
             f"specification must be a YAML file or one of {', '.join(BUILT_IN)}, got {str(reference)!r}{hint}"
         )
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - it is a SafeLoader
-        if not isinstance(content, dict):
-            raise InputError(f"it must hold keys and values, got {type(content).__name__}")
-        return Specification.model_validate(content).relative_to(path.parent.resolve())
+        return Specification.model_validate(_content(path)).relative_to(path.parent.resolve())
     except yaml.YAMLError as problem:
         raise InputError(f"{path} must be YAML, but {_where(problem)}") from problem
     except ValidationError as problem:
         raise InputError(f"{_sentence(problem.errors()[0])} (in {path})") from problem
     except (InputError, UnicodeDecodeError) as problem:
         raise InputError(f"{problem} (in {path})") from problem
+
+
+def _content(path: Path) -> dict[str, Any]:
+    content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - it is a SafeLoader
+    if not isinstance(content, dict):
+        raise InputError(f"it must hold keys and values, got {type(content).__name__}")
+    if "like" not in content:
+        return content
+    model = content.pop("like")
+    if model not in [*BUILT_IN]:  # a list, for it may be anything, hashable or not
+        raise InputError(f"like must be one of {', '.join(BUILT_IN)}, got {model!r}{_nearest(str(model), [*BUILT_IN])}")
+    known = _content(BUILT_IN[model])
+    if "knowledge" in known:
+        known["knowledge"] = str(_SHIPPED.resolve() / known["knowledge"])
+    return known | content
 
 
 def _where(problem: yaml.YAMLError) -> str:
@@ -93,7 +118,7 @@ def _sentence(error: Any) -> str:
         return (
             f"{shown} must be one of {', '.join(known)}, got {error['input']!r}{_nearest(str(error['input']), known)}"
         )
-    return f"{shown} must fit its type, got {error['input']!r}: {error['msg'].lower()}"
+    return f"{shown} must fit its type, got {masked(repr(error['input']))}: {error['msg'].lower()}"
 
 
 def _model(place: Sequence[str | int]) -> type[BaseModel]:

@@ -1,7 +1,7 @@
 """Tables and queries of any database that SQLAlchemy reaches."""
 
-import os
 import re
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from components.errors import InputError, OutsideError
 from components.ingestion.locations import located
 from components.ingestion.parallel import table_of_parts
 from components.ingestion.reasons import reason
+from components.secrets import Lookup, environment, filled, masked, shown, speakable
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -36,9 +37,10 @@ class Sql(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["sql"] = "sql"
-    url: str
+    url: str = Field(repr=False)
     query: str | None = None
     table: str | None = None
+    _lookup: Lookup = PrivateAttr(default_factory=lambda: environment)  # a default would be bound like a method
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "Sql":
@@ -49,11 +51,28 @@ class Sql(BaseModel):
 
     def relative_to(self, folder: Path) -> "Sql":
         """The same source; the file of a SQLite database is seen from ``folder``."""
-        match = re.fullmatch(r"(sqlite(?:\+\w+)?:///)([^:/?][^?]*)(\?.*)?", self.url)
+        match = re.fullmatch(r"(sqlite(?:\+\w+)?:///)([^:/?$][^?]*)(\?.*)?", self.url)
         if not match:
             return self
         start, file, rest = match.groups()
         return self.model_copy(update={"url": start + located(file, folder) + (rest or "")})
+
+    def with_secrets(self, lookup: Lookup) -> "Sql":
+        """The same source; what ``${NAME}`` stands for is asked of ``lookup``, each time it is used."""
+        copy = self.model_copy()
+        copy._lookup = lookup
+        return copy
+
+    def files(self) -> tuple[str, ...]:
+        """Paths that the URL names: the database where there is no host to ask for it, and options with a slash.
+
+        Raises:
+            InputError: The URL is none, or a reference in it stands for nothing.
+        """
+        url, _ = self._resolved()
+        options = [part for value in url.query.values() for part in ((value,) if isinstance(value, str) else value)]
+        file = () if url.host or url.database in (None, "", ":memory:") else (str(url.database),)
+        return (*file, *(option for option in options if "/" in option))
 
     def names(self) -> list[str]:
         """Names of the result's columns, repeated ones included."""
@@ -107,14 +126,14 @@ class Sql(BaseModel):
         import sqlalchemy as sa
         from sqlalchemy.exc import DBAPIError
 
-        engine, shown = self._engine()
+        engine, text = self._engine()
         try:
             try:
                 connection = engine.connect()
             except (DBAPIError, OSError) as problem:
                 raise OutsideError(
-                    f"source.url {shown} does not answer: {reason(getattr(problem, 'orig', problem))}"
-                ) from problem
+                    f"source.url {text} does not answer: {reason(masked(getattr(problem, 'orig', problem)))}"
+                ) from speakable(problem)
             with connection:
                 yield connection.execution_options(stream_results=True)
         finally:
@@ -124,30 +143,50 @@ class Sql(BaseModel):
         import sqlalchemy as sa
         from sqlalchemy.exc import ArgumentError
 
-        written = re.sub(r"\$\{(\w+)\}", _from_environment, self.url)
+        url, text = self._resolved()
+        try:
+            if url.get_backend_name() != "sqlite":
+                return sa.create_engine(url), text
+            _must_exist(url)
+            engine = sa.create_engine(url)
+        except ArgumentError:  # its words may hold the password
+            raise _no_url(self.url) from None
+        except ModuleNotFoundError as problem:
+            raise OutsideError(f"source.url {text} needs the Python package {problem.name}; install it") from problem
+        sa.event.listen(engine, "connect", _only_read)
+        return engine, text
+
+    def _resolved(self) -> tuple["sa.URL", str]:
+        """The URL with its secrets, and as it may be shown."""
+        import sqlalchemy as sa
+        from sqlalchemy.exc import ArgumentError
+
+        written = filled("source.url", self.url, self._lookup)
         try:
             url = sa.make_url(written)
-            shown = url.render_as_string(hide_password=True)
-            if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
-                _must_exist(url.database)
-            return sa.create_engine(url), shown
-        except ArgumentError as problem:
-            shown = re.sub(r":[^:@/]*@", ":***@", self.url)
-            raise InputError(f"source.url must be a database URL such as sqlite:///file.db, got {shown!r}") from problem
-        except ModuleNotFoundError as problem:
-            raise OutsideError(f"source.url {shown} needs the Python package {problem.name}; install it") from problem
+        except (ArgumentError, ValueError):
+            raise _no_url(self.url) from None
+        return url, shown(url.render_as_string(hide_password=True))
 
 
-def _must_exist(file: str) -> None:
-    # SQLite would make a new, empty database.
-    if not Path(file).is_file():
-        raise InputError(f"source.url must name an existing SQLite file, found none at {file}")
+def _must_exist(url: "sa.URL") -> None:
+    # SQLite would make a new, empty database; as a URI its name would have a grammar of its own.
+    if "uri" in url.query:
+        raise InputError("source.url must name a SQLite file as a plain path, got the option uri; leave it out")
+    if url.database and url.database != ":memory:" and not Path(url.database).is_file():
+        raise InputError(f"source.url must name an existing SQLite file, found none at {url.database}")
 
 
-def _from_environment(match: re.Match[str]) -> str:
-    if match[1] not in os.environ:
-        raise InputError(f"source.url names the environment variable {match[1]}, which is not set")
-    return os.environ[match[1]]
+def _only_read(connection: Any, _record: object) -> None:
+    """A query may neither change the file nor write or open another one (``VACUUM INTO``, ``ATTACH``)."""
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.execute("pragma query_only = on")
+
+
+def _no_url(written: str) -> InputError:
+    # What is no URL has no place for a password either, and may hold one all the same.
+    safe = re.sub(r":[^:@/]*@", ":***@", masked(shown(written)))
+    return InputError(f"source.url must be a database URL such as sqlite:///file.db, got {safe!r}")
 
 
 @contextmanager
@@ -158,12 +197,16 @@ def _asking(what: str) -> Iterator[None]:
         yield
     except DBAPIError as problem:
         if problem.connection_invalidated:
-            raise OutsideError(f"the database went away while {what} was read: {reason(problem.orig)}") from problem
+            raise OutsideError(
+                f"the database went away while {what} was read: {reason(masked(problem.orig))}"
+            ) from speakable(problem)
         raise InputError(
-            f"{what} must be something the database can select, but it says: {reason(problem.orig)}"
-        ) from problem
+            f"{what} must be something the database can select, but it says: {reason(masked(problem.orig))}"
+        ) from speakable(problem)
     except SQLAlchemyError as problem:
-        raise InputError(f"{what} must be something the database can select, but: {reason(problem)}") from problem
+        raise InputError(
+            f"{what} must be something the database can select, but: {reason(masked(problem))}"
+        ) from speakable(problem)
 
 
 def _storable(frame: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from components.contracts import PART, ROW, Column
@@ -14,12 +15,12 @@ from components.ingestion.batching import Key, KeyCount, keys_of, too_many
 from components.ingestion.checking import kept, used_columns
 from components.ingestion.fingerprint import Fingerprint, fingerprint, parts, row_keys
 from components.ingestion.specification import Specification
-from components.ingestion.validation import row_names, typed, validate, within_ranges
+from components.ingestion.validation import read, row_names, validate, within_ranges
 from components.values import texts
 
 LABEL = "label"
 _KEY = "_key"
-_ROW_GROUP = 50_000
+ROW_GROUP = 50_000
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,10 @@ class Stage:
         """Write part ``number``, whose first row is row ``offset`` of the source."""
         raw, used = frame.reset_index(drop=True), used_columns(self.specification)
         identifier = self.specification.one("id")
-        validate(raw, used, row_names(raw, identifier.name if identifier else None, offset))
-        values = typed(raw, used)
+        readings = read(raw, used)
+        validate(raw, readings, used, row_names(raw, identifier.name if identifier else None, offset))
+        count, values = len(raw), pd.DataFrame({name: found.values for name, found in readings.items()})
+        del frame, raw, readings
         rows = (
             pd.RangeIndex(offset, offset + len(values)).to_series() if identifier is None else values[identifier.name]
         )
@@ -111,7 +114,7 @@ class Stage:
         keyed = values[values[_KEY].notna()].reset_index(drop=True)
         counted = self._written(keyed, number)
         return counted + Tally(
-            read=len(raw),
+            read=count,
             left_out=left_out,
             keyless=len(values) - len(keyed),
             invalid=Counter(invalid),
@@ -120,7 +123,7 @@ class Stage:
 
     def _kept(self, values: pd.DataFrame) -> tuple[pd.DataFrame, int]:
         marks = kept(values, self.specification)
-        return values[marks].reset_index(drop=True), int((~marks).sum())
+        return values if marks.all() else values[marks].reset_index(drop=True), int((~marks).sum())
 
     def _keys(self, values: pd.DataFrame) -> "pd.Series[Any]":
         batching = self.specification.batching
@@ -134,8 +137,7 @@ class Stage:
         names = [column.name for column in columns]
         keys = self._by_key(values, weak)
         too_many(len(keys), self.specification.batching)
-        for key in keys:
-            self._write(values[values[_KEY] == key].sort_values(ROW), columns, key, number)
+        self._write(values, columns, number)
         labels = self._labels(values)
         return Tally(
             weak_missing=missing,
@@ -155,10 +157,18 @@ class Stage:
             found[key] = KeyCount(len(group), int(group[weak].sum()), frozenset(called))  # type: ignore[index]
         return found
 
-    def _write(self, values: pd.DataFrame, columns: tuple[Column, ...], key: Key, number: int) -> None:
-        _write_table(values, _arrow_schema(columns), key_folder(self.folder / "rows", key), number)
+    def _write(self, values: pd.DataFrame, columns: tuple[Column, ...], number: int) -> None:
+        codes, keys = pd.factorize(values[_KEY])
+        order = np.lexsort((values[ROW].to_numpy(), codes))
+        counts = np.bincount(codes, minlength=len(keys))
+        begins = np.cumsum(counts) - counts
+        ordered = values.iloc[order]
+        tables = {"rows": _table(ordered, _arrow_schema(columns))}
         if self.specification.one("evaluation_label"):
-            _write_table(self._labels(values), labels_schema(), key_folder(self.folder / "labels", key), number)
+            tables["labels"] = _table(self._labels(ordered), labels_schema())
+        for key, begin, count in zip(keys, begins, counts, strict=True):
+            for name, table in tables.items():
+                _write_table(table.slice(begin, count), key_folder(self.folder / name, key), number)
 
     def _labels(self, values: pd.DataFrame) -> pd.DataFrame:
         column = self.specification.one("evaluation_label")
@@ -187,10 +197,14 @@ def labels_schema() -> Any:
     return pa.schema([(ROW, pa.int64()), (LABEL, pa.float64())])
 
 
-def _write_table(values: pd.DataFrame, schema: Any, folder: Path, number: int) -> None:
+def _table(values: pd.DataFrame, schema: Any) -> Any:
     import pyarrow as pa
+
+    return pa.Table.from_pandas(values[schema.names], schema=schema, preserve_index=False)
+
+
+def _write_table(table: Any, folder: Path, number: int) -> None:
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pandas(values[schema.names], schema=schema, preserve_index=False)
-    pq.write_table(table, folder / f"part-{number:06d}.parquet", row_group_size=_ROW_GROUP, compression="zstd")
+    pq.write_table(table, folder / f"part-{number:06d}.parquet", row_group_size=ROW_GROUP, compression="zstd")

@@ -4,7 +4,8 @@ Values of the wrong type and infinite values stop everything. Values outside a c
 are counted, because real tables hold a few; a column that is mostly outside has the wrong unit.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,58 +13,92 @@ import pandas as pd
 
 from components.contracts import Column
 from components.errors import InputError
-from components.values import BoolArray, numbers, positives, stored, texts, unreadable
+from components.values import BoolArray, positives, stored, texts
 
 _LARGEST_WHOLE = 2.0**53
 _PRESENT = "present in every row"
 
-Rule = tuple[str, Callable[["pd.Series[Any]"], BoolArray]]
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One column of a part, read.
+
+    Attributes:
+        values: As they are stored; labels are 1.0, 0.0 or NaN.
+        unreadable: [n] marks of the present values that could not be read.
+    """
+
+    values: "pd.Series[Any]"
+    unreadable: BoolArray
+
+
+Rule = tuple[str, Callable[[Reading], BoolArray]]
+
+
+def read(frame: pd.DataFrame, columns: Iterable[Column]) -> dict[str, Reading]:
+    """Each of ``columns`` as it is stored, from the values that the source gives."""
+    found = {}
+    for column in columns:
+        values = frame[column.name]
+        if column.role in ("weak_label", "evaluation_label"):
+            marks, unreadable = positives(values, column.positive)
+            found[column.name] = Reading(pd.Series(marks, index=values.index), unreadable)
+        else:
+            found[column.name] = Reading(*stored(values, column.kind))
+    return found
 
 
 def rules(column: Column) -> list[Rule]:
-    """What each present value of ``column`` must be, in words and as a vectorised test that is true where broken."""
+    """What each present value of ``column`` must be, in words and as a test that is true where broken."""
     if column.role in ("weak_label", "evaluation_label"):
-        return [("1, 0, true or false unless positive is declared", lambda s: positives(s, column.positive)[1])]
+        return [("1, 0, true or false unless positive is declared", lambda found: found.unreadable)]
     words = {
         "number": "a number",
         "flag": "0 or 1",
         "time": "a time in ISO 8601, not a bare number",
         "category": "text",
     }
-    found: list[Rule] = [(words[column.kind], lambda s: unreadable(s, column.kind))]
+    rules: list[Rule] = [(words[column.kind], lambda found: found.unreadable)]
     if column.kind == "number":
-        found.append(("finite", lambda s: np.isinf(numbers(s)[0])))
+        rules.append(("finite", lambda found: np.isinf(found.values)))
     if column.role == "id" and column.kind == "number":
-        found.append(("a whole number below 2**53 (declare kind: category for other ids)", _not_whole))
+        rules.append(("a whole number below 2**53 (declare kind: category for other ids)", _not_whole))
     if column.role == "weight":
-        found.append(("at least 0", lambda s: numbers(s)[0] < 0))
-    return found
+        rules.append(("at least 0", lambda found: np.asarray(found.values < 0)))
+    return rules
 
 
-def _not_whole(values: "pd.Series[Any]") -> BoolArray:
-    found = numbers(values)[0]
-    return np.asarray((found != np.floor(found)) | (np.abs(found) >= _LARGEST_WHOLE))
+def _not_whole(found: Reading) -> BoolArray:
+    values = found.values.to_numpy()
+    return np.asarray((values != np.floor(values)) | (np.abs(values) >= _LARGEST_WHOLE))
 
 
-def schema(columns: Sequence[Column]) -> Any:
-    """The ``pandera.DataFrameSchema`` of the table as the source gives it."""
+def schema(columns: Sequence[Column], readings: Mapping[str, Reading]) -> Any:
+    """The ``pandera.DataFrameSchema`` of the table as the source gives it; ``readings`` are of that table."""
     import pandera.pandas as pa
 
-    def check(rule: Rule) -> Any:
+    def check(column: Column, rule: Rule) -> Any:
         words, broken = rule
-        return pa.Check(lambda values: pd.Series(~broken(values), index=values.index), name=words)
+        found = readings[column.name]
+        kept = pd.Series(~np.asarray(broken(found), dtype=np.bool_), index=found.values.index)
+        return pa.Check(lambda values: kept.loc[values.index], name=words)
 
     return pa.DataFrameSchema(
         {
             column.name: pa.Column(
-                nullable=column.role not in ("id", "weight"), checks=[check(rule) for rule in rules(column)]
+                nullable=column.role not in ("id", "weight"), checks=[check(column, rule) for rule in rules(column)]
             )
             for column in columns
         }
     )
 
 
-def validate(frame: pd.DataFrame, columns: Sequence[Column], names_of_rows: Callable[[int], str]) -> None:
+def validate(
+    frame: pd.DataFrame,
+    readings: Mapping[str, Reading],
+    columns: Sequence[Column],
+    names_of_rows: Callable[[int], str],
+) -> None:
     """Check one part of the source; ``names_of_rows`` tells what a person calls the row at a position.
 
     Raises:
@@ -72,7 +107,7 @@ def validate(frame: pd.DataFrame, columns: Sequence[Column], names_of_rows: Call
     from pandera.errors import SchemaErrors
 
     try:
-        schema(columns).validate(frame, lazy=True)
+        schema(columns, readings).validate(frame, lazy=True, inplace=True)
     except SchemaErrors as problem:
         first = problem.failure_cases.sort_values("index", kind="stable").iloc[0]
         missing = first["check"] == "not_nullable"
@@ -98,17 +133,6 @@ def row_names(frame: pd.DataFrame, identifier: str | None, offset: int) -> Calla
         return f"row {position + 1} of a part" if pd.isna(written) else f"the row with {identifier} {written}"
 
     return name
-
-
-def typed(frame: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
-    """Every column as it is stored; labels are 1.0, 0.0 or NaN."""
-    found = {}
-    for column in columns:
-        if column.role in ("weak_label", "evaluation_label"):
-            found[column.name] = pd.Series(positives(frame[column.name], column.positive)[0], index=frame.index)
-        else:
-            found[column.name] = stored(frame[column.name], column.kind)
-    return pd.DataFrame(found)
 
 
 def within_ranges(

@@ -47,6 +47,9 @@ class FittedRatio(Protocol):
     def effective_share(self) -> float:
         """Kish effective sample size over n."""
 
+    def weigh(self, x: FloatArray) -> FloatArray:
+        """[k] weights of any rows ``x`` [k, d], on the scale of ``weights``."""
+
 
 class Ratio(Protocol):
     """Fits a density ratio."""
@@ -62,10 +65,15 @@ class LabeledRows:
     Attributes:
         features: [n, d] finite, on comparable scales.
         labelled: [n] bool, the row is a known positive.
+        everyone: [n] bool, the row stands for the whole population; the others are labeled and stand for the labeled
+            ones only, of which there are more here than in proportion. None: all do.
+        labelled_share: Share of labeled rows in the population. None: as among these rows.
     """
 
     features: FloatArray
     labelled: NDArray[np.bool_]
+    everyone: NDArray[np.bool_] | None = None
+    labelled_share: float | None = None
 
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or self.labelled.shape != self.features.shape[:1] or not len(self.labelled):
@@ -76,7 +84,12 @@ class LabeledRows:
     @property
     def share(self) -> float:
         """Share of labeled rows."""
-        return float(self.labelled.mean())
+        return float(self.labelled.mean()) if self.labelled_share is None else self.labelled_share
+
+    @property
+    def alike(self) -> FloatArray:
+        """Features of the rows that stand for the whole population."""
+        return self.features if self.everyone is None or self.everyone.all() else self.features[self.everyone]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +100,15 @@ class ShiftWeights:
         kind: The correction made; another than asked for where ``reason`` says so.
         reason: Why it is another; empty where it is not.
         positive_weights: [n] importance as a labeled row, mean one over the labeled rows, 0 elsewhere.
-        all_weights: [n] importance as a row, mean one.
+        all_weights: [n] importance as a row, mean one over the rows that stand for all, 0 elsewhere.
         class_prior: Share of positives among the training rows.
         mixture_prior: Share of positives among the rows once ``all_weights`` are on them.
         target_prior: Share of positives in the target.
         effective_share: Smaller Kish effective sample size of the two columns of weights over its rows, in (0, 1].
         divergence: Relative Pearson divergence between target and training features; 0 where none was fitted.
+        whole: The ratio of target to training rows; None where none was fitted.
+        inside: The same of labeled rows alone; None where none was fitted.
+        positive_scale: Factor on the whole ratio that gives ``positive_weights`` where there is no ratio inside.
     """
 
     kind: CorrectionKind
@@ -104,6 +120,9 @@ class ShiftWeights:
     target_prior: Estimate
     effective_share: float = 1.0
     divergence: float = 0.0
+    whole: FittedRatio | None = None
+    inside: FittedRatio | None = None
+    positive_scale: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("positive_weights", "all_weights"):
@@ -113,6 +132,16 @@ class ShiftWeights:
     def weights(self) -> FloatArray:
         """[n, 2] both columns, labeled first, as ``components.weak.positive_unlabeled`` takes them."""
         return np.column_stack([self.positive_weights, self.all_weights])
+
+    def at(self, features: FloatArray, labelled: NDArray[np.bool_]) -> FloatArray:
+        """[k, 2] both columns for any rows of the training population, with ``features`` [k, d] and their labels."""
+        if self.whole is None:
+            return np.column_stack([labelled.astype(np.float64), np.ones(len(labelled))])
+        everyone = self.whole.weigh(features)
+        positive = np.where(labelled, everyone * self.positive_scale, 0.0)
+        if self.inside is not None and labelled.any():
+            positive[labelled] = self.inside.weigh(features[labelled])
+        return np.column_stack([positive, everyone])
 
 
 def choose(
@@ -149,30 +178,43 @@ def correct(
     if not training.labelled.any():
         raise InputError("labelled must be true for at least one training row, got none")
     kind, reason = _affordable(kind, training, target)
-    rows = len(training.labelled)
     prior = _bounded(frequency.class_prior(training.share))
     moved = _bounded(frequency.class_prior(target.share))
-    ones, known = np.ones(rows), training.labelled.astype(np.float64)
+    known = training.labelled.astype(np.float64)
+    everyone = np.ones(len(known), dtype=np.bool_) if training.everyone is None else training.everyone
+    ones = everyone.astype(np.float64)
     if kind == "none":
         return ShiftWeights(kind, reason, known, ones, prior, prior.value, prior)
     if kind == "label":
         return ShiftWeights(kind, reason, known, ones, prior, prior.value, moved)
-    whole = method.fit(training.features, target.features)
-    positive = np.where(training.labelled, whole.weights, 0.0)
+    whole = method.fit(training.alike, target.alike)
+    weights = _on_all(whole, training.features, everyone)
+    positive = np.where(training.labelled, weights, 0.0)
     growth = positive.sum() / known.sum() / whole.weights.mean()
     if not growth > 0:
         raise InputError("target rows must overlap the labeled training rows, found none that do; use 'none'")
-    mixture = _scaled(prior, float(growth))
+    mixture, inside, scale = _scaled(prior, float(growth)), None, float(known.sum() / positive.sum())
     if kind == "covariate":
         positive, moved = positive / positive.sum() * known.sum(), mixture
     else:
         inside = method.fit(training.features[training.labelled], target.features[target.labelled])
-        positive = np.zeros(rows)
+        positive = np.zeros(len(known))
         positive[training.labelled] = inside.weights
-    share = min(whole.effective_share, _effective(positive[training.labelled]))
+    share = float(min(whole.effective_share, _effective(positive[training.labelled])))
+    alone = np.where(everyone, weights, 0.0)
+    divergence = float(whole.divergence)
     return ShiftWeights(
-        kind, reason, positive, whole.weights, prior, mixture.value, moved, float(share), float(whole.divergence)
+        kind, reason, positive, alone, prior, mixture.value, moved, share, divergence, whole, inside, scale
     )
+
+
+def _on_all(ratio: FittedRatio, features: FloatArray, fitted: NDArray[np.bool_]) -> FloatArray:
+    """[n] weights of all rows of ``features``; the ratio was fitted on those that ``fitted`` marks."""
+    if fitted.all():
+        return ratio.weights
+    weights = np.empty(len(features))
+    weights[fitted], weights[~fitted] = ratio.weights, ratio.weigh(features[~fitted])
+    return weights
 
 
 def _advice(graph: CausalGraph, features: set[str]) -> tuple[CorrectionKind, str]:

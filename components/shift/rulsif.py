@@ -41,6 +41,7 @@ class DensityRatio:
         weights: [n] ratio at the source rows, scaled to mean one.
         divergence: Relative Pearson divergence, 0 where the estimate is below the value of equal distributions.
         effective_share: Kish effective sample size of ``weights`` over n, in (0, 1].
+        level: Mean of the ratio over the source rows, positive.
     """
 
     centres: FloatArray
@@ -52,10 +53,15 @@ class DensityRatio:
     weights: FloatArray
     divergence: float
     effective_share: float
+    level: float
 
     def predict(self, x: FloatArray) -> FloatArray:
         """[k] the ratio itself, not scaled, at rows ``x`` [k, d]; the true one never exceeds 1 / alpha."""
         return _ratio(x, self.centres, self.coefficients, self.width)
+
+    def weigh(self, x: FloatArray) -> FloatArray:
+        """[k] weights of any rows ``x`` [k, d], on the scale of ``weights``."""
+        return self.predict(x) / self.level
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,7 @@ class RuLsif:
             weights=frozen(weights),
             divergence=max(0.0, divergence(raw, _ratio(target, centres, coefficients, width), self.alpha)),
             effective_share=float(weights.sum() ** 2 / (len(weights) * (weights**2).sum())),
+            level=float(raw.mean()),
         )
 
     def _scores(self, phi: FloatArray, psi: FloatArray) -> Iterator[tuple[float, float]]:

@@ -12,7 +12,7 @@ from components.weak.channel import NEGATIVE, POSITIVE, decontamination, fully_l
 from components.weak.class_prior import Estimates
 from components.weak.correction import Absolute, NonNegative, Uncorrected, correctable
 from components.weak.declared import Declared
-from components.weak.risk import group_risks, logistic_losses, sigmoid_losses
+from components.weak.risk import group_risks, logistic_losses, sigmoid_losses, source_totals
 from components.weak.saturating_logistic import SaturatingLogistic
 
 RiskCorrection = Uncorrected | NonNegative | Absolute
@@ -44,4 +44,5 @@ __all__ = [
     "logistic_losses",
     "positive_unlabeled",
     "sigmoid_losses",
+    "source_totals",
 ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from components.contracts import Estimate, FloatArray, LabelFrequency
 from components.errors import InputError
-from components.weak.class_prior import GRID, check_rows, draw_rows, update_belief
+from components.weak.class_prior import GRID, check_rows, draw_rows, share_of, update_belief
 
 Scorer = Literal["logistic", "trees"]
 
@@ -64,40 +64,51 @@ class BestBin:
             raise InputError(f"seed must be at least 0, got {self.seed}")
 
     def estimate(
-        self, features: FloatArray, labelled: NDArray[np.bool_], previous: LabelFrequency | None = None
+        self,
+        features: FloatArray,
+        labelled: NDArray[np.bool_],
+        previous: LabelFrequency | None = None,
+        oversampling: float = 1.0,
     ) -> LabelFrequency:
         """The belief that the class prior is as large as rows with ``features`` [n, d], ``labelled`` [n] allow."""
         check_rows(features, labelled)
-        rows = draw_rows(len(labelled), self.maximum_rows, self.seed)
+        rows, drawn = draw_rows(labelled, oversampling, self.maximum_rows, self.seed)
         scores = cross_fitted_scores(features[rows], labelled[rows], self.scorer, self.folds, self.seed)
-        prior = largest_prior(scores, labelled[rows], self.delta, self.gamma)
-        share = float(labelled.mean())
+        prior = largest_prior(scores, labelled[rows], self.delta, self.gamma, drawn)
+        share = share_of(labelled, oversampling)
         spread = max(np.log(prior.high / prior.low) / 3.29, 1e-3)
         likelihood = -0.5 * ((np.log(share / GRID) - np.log(prior.value)) / spread) ** 2
         return LabelFrequency(
             grid=GRID,
-            density=update_belief(likelihood, previous, self.retain, labelled),
+            density=update_belief(likelihood, previous, self.retain, share),
             source="best bin estimation",
             note=f"The largest class prior compatible with the data without further assumption is {prior.value:.3f} "
             f"[{prior.low:.3f}, {prior.high:.3f}]; it is the prior only if some rows can be nothing but positive.",
         )
 
 
-def largest_prior(scores: FloatArray, labelled: NDArray[np.bool_], delta: float, gamma: float) -> Estimate:
+def largest_prior(
+    scores: FloatArray, labelled: NDArray[np.bool_], delta: float, gamma: float, oversampling: float = 1.0
+) -> Estimate:
     """The largest prior compatible with held-out ``scores`` [n], with the interval of its concentration bound.
 
-    The upper end holds simultaneously over all thresholds, so it bounds the prior whatever the score.
+    The upper end holds simultaneously over all thresholds, so it bounds the prior whatever the score. Where labeled
+    rows are oversampled each of them counts less among all rows, whose number in the bound is then their effective one.
     """
-    ranked, positives = np.sort(scores), np.sort(scores[labelled])
+    mass = np.where(labelled, 1 / oversampling, 1.0)
+    order = np.argsort(scores, kind="stable")
+    ranked, positives = scores[order], np.sort(scores[labelled])
+    below = np.concatenate([[0.0], np.cumsum(mass[order])])
     thresholds = np.unique(positives)
-    reached = 1 - np.searchsorted(ranked, thresholds) / len(ranked)
+    reached = 1 - below[np.searchsorted(ranked, thresholds)] / below[-1]
     caught = 1 - np.searchsorted(positives, thresholds) / len(positives)
-    slack_all, slack_labeled = (np.sqrt(np.log(4 / delta) / (2 * count)) for count in (len(ranked), len(positives)))
+    counts = below[-1] ** 2 / (mass**2).sum(), len(positives)
+    slack_all, slack_labeled = (np.sqrt(np.log(4 / delta) / (2 * count)) for count in counts)
     slack = slack_all + slack_labeled
     best = int(np.argmin((reached + (1 + gamma) * slack) / caught))
     sure = caught > slack_labeled
     upper = np.min((reached[sure] + slack_all) / (caught[sure] - slack_labeled), initial=1.0)
-    share = float(labelled.mean())
+    share = share_of(labelled, oversampling)
     value = float(np.clip(reached[best] / caught[best], share, 1.0))
     lower = (reached[best] - slack_all) / (caught[best] + slack_labeled)
     return Estimate(value, max(share, min(value, lower)), max(value, float(upper)), "best bin estimation")

@@ -16,19 +16,31 @@ from components.errors import InputError
 STEP = 0.005
 GRID = frozen(np.arange(1, 201) * STEP)
 FLOOR = 1e-9  # no batch may rule a value out for ever
+RARE = 20  # of the rows drawn, one in so many is labeled at least, where there are that many
 
 
 class Estimates(Protocol):
     """Turns rows of a batch into a belief about the label frequency."""
 
     def estimate(
-        self, features: FloatArray, labelled: NDArray[np.bool_], previous: LabelFrequency | None = None
+        self,
+        features: FloatArray,
+        labelled: NDArray[np.bool_],
+        previous: LabelFrequency | None = None,
+        oversampling: float = 1.0,
     ) -> LabelFrequency:
-        """The belief after rows with ``features`` [n, d] and ``labelled`` [n]; ``previous`` is the belief before."""
+        """The belief after rows with ``features`` [n, d] and ``labelled`` [n].
+
+        Args:
+            features: [n, d].
+            labelled: [n] the row is a known positive.
+            previous: The belief before; None where this is the first.
+            oversampling: How many times as likely a labeled row is to be among these rows as any other.
+        """
 
 
 def update_belief(
-    log_likelihood: FloatArray, previous: LabelFrequency | None, retain: float, labelled: NDArray[np.bool_]
+    log_likelihood: FloatArray, previous: LabelFrequency | None, retain: float, share: float
 ) -> FloatArray:
     """[g] density on ``GRID``: likelihood times the previous belief to the power ``retain``.
 
@@ -36,10 +48,10 @@ def update_belief(
         log_likelihood: [g] over ``GRID``, -inf where a value is ruled out.
         previous: The belief before; None: uniform.
         retain: How much of the previous belief is kept, in [0, 1].
-        labelled: [n] the labels of the batch; values of c below their share would need a prior above one.
+        share: Share of labeled rows in the batch; values of c below it would need a prior above one.
     """
     before = np.ones(len(GRID)) if previous is None else (on_grid(previous) + FLOOR) ** retain
-    logs = np.where(labelled.mean() <= GRID, log_likelihood, -np.inf) + np.log(before)
+    logs = np.where(share <= GRID, log_likelihood, -np.inf) + np.log(before)
     density = np.exp(logs - logs.max())
     return np.asarray(density / density.sum())
 
@@ -69,8 +81,31 @@ def check_rows(features: FloatArray, labelled: NDArray[np.bool_]) -> None:
         raise InputError(f"labelled must hold both values, got {int(labelled.sum())} of {len(labelled)} labeled")
 
 
-def draw_rows(count: int, maximum: int, seed: int) -> NDArray[np.int64]:
-    """Positions of at most ``maximum`` of ``count`` rows, in order."""
+def share_of(labelled: NDArray[np.bool_], oversampling: float) -> float:
+    """Share of labeled rows in the population that rows with ``labelled`` [n] were drawn from."""
+    known = float(labelled.sum()) / oversampling
+    return known / (known + float((~labelled).sum()))
+
+
+def draw_rows(
+    labelled: NDArray[np.bool_], oversampling: float, maximum: int, seed: int
+) -> tuple[NDArray[np.int64], float]:
+    """Positions, in order, of about ``maximum`` of the rows, and the oversampling among them.
+
+    They are drawn alike, unless fewer than one in 20 of ``maximum`` would then be labeled although there are more:
+    labeled rows are added up to that number, the oversampling says so, and the likelihood of the labels given that
+    oversampling remains exact (Manski and McFadden, Alternative estimators and sample designs for discrete choice
+    analysis, 1981).
+    """
+    count, fewest = len(labelled), min(int(labelled.sum()), maximum // RARE)
     if count <= maximum:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, maximum, replace=False))
+        return np.arange(count), oversampling
+    generator = np.random.default_rng(seed)
+    rows = generator.choice(count, maximum, replace=False)
+    known = int(labelled[rows].sum())
+    if known < fewest:
+        others = np.setdiff1d(np.flatnonzero(labelled), rows, assume_unique=True)
+        rows = np.concatenate([rows, generator.choice(others, fewest - known, replace=False)])
+        rest = count - int(labelled.sum())
+        oversampling *= (fewest / labelled.sum()) / ((maximum - known) / rest)
+    return np.sort(rows), float(oversampling)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from components.contracts import FloatArray, LabelFrequency
 from components.errors import InputError
-from components.weak.class_prior import GRID, STEP, check_rows, update_belief
+from components.weak.class_prior import GRID, STEP, check_rows, share_of, update_belief
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Declared:
         features: FloatArray,
         labelled: NDArray[np.bool_],
         previous: LabelFrequency | None = None,
+        oversampling: float = 1.0,
     ) -> LabelFrequency:
         """The stated belief, without the values below the share of ``labelled`` [n], which are impossible.
 
@@ -55,12 +56,13 @@ class Declared:
             InputError: More rows are labeled than the stated interval allows.
         """
         check_rows(features, labelled)
-        if labelled.mean() > self.high:
+        share = share_of(labelled, oversampling)
+        if share > self.high:
             raise InputError(
-                f"high must be at least the share of labeled rows, {labelled.mean():.3f}, got {self.high}; "
+                f"high must be at least the share of labeled rows, {share:.3f}, got {self.high}; "
                 "a label frequency below it would need more positives than rows"
             )
-        density = update_belief(self._log_density(), None, 1.0, labelled)
+        density = update_belief(self._log_density(), None, 1.0, share)
         return LabelFrequency(GRID, density, self.source, f"stated: {self.value} [{self.low}, {self.high}]")
 
     def _log_density(self) -> FloatArray:

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def group_risks(
-    losses: "torch.Tensor", sources: "torch.Tensor", weights: "torch.Tensor", decontamination: "torch.Tensor"
+    losses: "torch.Tensor",
+    sources: "torch.Tensor",
+    weights: "torch.Tensor",
+    decontamination: "torch.Tensor",
+    totals: "torch.Tensor | None" = None,
 ) -> "torch.Tensor":
     """[K] risk of each class, prior included; their sum is the risk.
 
@@ -24,14 +28,28 @@ def group_risks(
         sources: [n, S] bool, the row belongs to the source.
         weights: [n, S] nonnegative importance weights.
         decontamination: [K, S] weights from ``components.weak.decontamination``.
+        totals: [S] weight of each source, where the rows are a share of those the risk is of: the risks of the shares
+            then add up to the risk of all. None: the rows are all there are.
     """
     import torch
 
-    inside = torch.where(sources, weights, torch.zeros_like(weights))
-    totals = inside.sum(dim=0)
+    inside = _inside(sources, weights)
+    if totals is None:
+        totals = inside.sum(dim=0)
     safe = torch.where(totals > 0, totals, torch.ones_like(totals))
     means = (inside / safe).T @ losses
     return (decontamination * means.T).sum(dim=1)
+
+
+def source_totals(sources: "torch.Tensor", weights: "torch.Tensor") -> "torch.Tensor":
+    """[S] weight of the rows within each source, from membership [n, S] and weights [n, S]."""
+    return _inside(sources, weights).sum(dim=0)
+
+
+def _inside(sources: "torch.Tensor", weights: "torch.Tensor") -> "torch.Tensor":
+    import torch
+
+    return torch.where(sources, weights, torch.zeros_like(weights))
 
 
 def logistic_losses(logits: "torch.Tensor") -> "torch.Tensor":

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from components.contracts import FloatArray, LabelFrequency
 from components.errors import InputError
 from components.weak.best_bin import cross_fitted_scores, largest_prior
-from components.weak.class_prior import GRID, check_rows, draw_rows, update_belief
+from components.weak.class_prior import GRID, check_rows, draw_rows, share_of, update_belief
 
 CLIP = 4.0  # standard deviations; beyond them a quadratic would follow single rows
 
@@ -69,22 +69,26 @@ class SaturatingLogistic:
             raise InputError(f"seed must be at least 0, got {self.seed}")
 
     def estimate(
-        self, features: FloatArray, labelled: NDArray[np.bool_], previous: LabelFrequency | None = None
+        self,
+        features: FloatArray,
+        labelled: NDArray[np.bool_],
+        previous: LabelFrequency | None = None,
+        oversampling: float = 1.0,
     ) -> LabelFrequency:
         """The belief after rows with ``features`` [n, d] and ``labelled`` [n]."""
         check_rows(features, labelled)
-        rows = draw_rows(len(labelled), self.maximum_rows, self.seed)
+        rows, drawn = draw_rows(labelled, oversampling, self.maximum_rows, self.seed)
         known = labelled[rows]
         design = expand(features[rows], known, self.quadratic, self.products)
         scores = cross_fitted_scores(design, known, "logistic", 5, self.seed)
-        bound = largest_prior(scores, known, delta=0.05, gamma=0.01)
-        share = float(known.mean())
+        bound = largest_prior(scores, known, delta=0.05, gamma=0.01, oversampling=drawn)
+        share = share_of(known, drawn)
         smallest = min(max(self.lowest, share / bound.high), 0.9)
         values = np.linspace(smallest, 1.0, self.grid, dtype=np.float64)
-        likelihood = _interpolate(values, profile(design, known, values, self.ridge))
+        likelihood = _interpolate(values, profile(design, known, values, self.ridge, drawn))
         return LabelFrequency(
             grid=GRID,
-            density=update_belief(likelihood, previous, self.retain, labelled),
+            density=update_belief(likelihood, previous, self.retain, share_of(labelled, oversampling)),
             source="saturating logistic",
             note="Assumes that the class follows a logistic curve of the features that comes near one. Without it "
             f"every class prior from {share:.3f} to {bound.high:.3f} is compatible with this batch.",
@@ -103,7 +107,9 @@ def expand(features: FloatArray, labelled: NDArray[np.bool_], quadratic: bool, p
     return np.column_stack([linear, _standardise(np.column_stack(curved + pairs))]) if curved or pairs else linear
 
 
-def profile(design: FloatArray, labelled: NDArray[np.bool_], values: FloatArray, ridge: float) -> FloatArray:
+def profile(
+    design: FloatArray, labelled: NDArray[np.bool_], values: FloatArray, ridge: float, oversampling: float = 1.0
+) -> FloatArray:
     """[g] penalised log likelihood of the labels, the coefficients at their best, for each c in ``values``."""
     from scipy.optimize import minimize
 
@@ -117,7 +123,7 @@ def profile(design: FloatArray, labelled: NDArray[np.bool_], values: FloatArray,
     heights = np.empty(len(values))
     for index in np.argsort(values)[::-1]:
         found = minimize(
-            _cost, at, (turned, turn, penalty, labelled, float(values[index])), "L-BFGS-B", jac=True,
+            _cost, at, (turned, turn, penalty, labelled, float(values[index]), oversampling), "L-BFGS-B", jac=True,
             options={"maxiter": 300, "ftol": 1e-9, "gtol": 1e-3, "maxcor": 20},
         )  # fmt: skip
         at, heights[index] = found.x, -found.fun
@@ -125,8 +131,18 @@ def profile(design: FloatArray, labelled: NDArray[np.bool_], values: FloatArray,
 
 
 def _cost(
-    at: FloatArray, turned: FloatArray, turn: FloatArray, penalty: FloatArray, labelled: NDArray[np.bool_], c: float
+    at: FloatArray,
+    turned: FloatArray,
+    turn: FloatArray,
+    penalty: FloatArray,
+    labelled: NDArray[np.bool_],
+    c: float,
+    oversampling: float = 1.0,
 ) -> tuple[float, FloatArray]:
+    """Minus the log likelihood of the labels given that labeled rows are oversampled, and its slope.
+
+    A row drawn at a rate that is r times as high when it is labeled is labeled with probability r p / (1 + (r - 1) p).
+    """
     from scipy.special import expit, log_expit
 
     z, coefficients = turned @ at, turn @ at
@@ -134,6 +150,10 @@ def _cost(
     missed = np.maximum(1 - c + c * below, 1e-300)
     value = -np.where(labelled, np.log(c) + log_expit(z), np.log(missed)).sum()
     slope = np.where(labelled, -below, c * above * below / missed)
+    if oversampling != 1:
+        extra = (oversampling - 1) * c * above
+        value += np.log1p(extra).sum() - labelled.sum() * np.log(oversampling)
+        slope += extra * below / (1 + extra)
     shrunk = penalty * coefficients
     return float(value + 0.5 * coefficients @ shrunk), np.asarray(turned.T @ slope + turn.T @ shrunk)
 

@@ -92,7 +92,7 @@ def rows_of(dataset: Dataset, batches: tuple[int, ...] = (1,)) -> Rows:
 
 def test_the_risk_is_the_positive_unlabeled_risk_of_the_paper(world) -> None:
     rows, prior = rows_of(world[0]), 0.4
-    features, labelled, _ = rows.matrix()
+    features, labelled = rows.sample().alike
     theta = torch.tensor([0.7, -0.3, 0.2], dtype=torch.float64)
     whole = WeakObjective(Linear(), Labelling.positive_unlabeled(prior, prior), Uncorrected(), rows)
     logits = features @ theta.numpy()[:2] + 0.2
@@ -105,7 +105,7 @@ def test_the_risk_is_the_positive_unlabeled_risk_of_the_paper(world) -> None:
 
 def test_the_naive_risk_is_the_cross_entropy_of_the_labels(world) -> None:
     rows = rows_of(world[0])
-    features, labelled, _ = rows.matrix()
+    features, labelled = rows.sample().alike
     theta = torch.tensor([0.7, -0.3, 0.2], dtype=torch.float64)
     naive = WeakObjective(Linear(), Labelling.unlabeled_is_negative(float(labelled.mean())), Uncorrected(), rows)
     logits = features @ theta.numpy()[:2] + 0.2
@@ -184,7 +184,7 @@ def test_every_minibatch_has_a_labeled_row_and_every_row_comes_once(tmp_path: Pa
     assert len(minibatches) == 3
     assert [int(minibatch.sources[:, 0].sum()) for minibatch in minibatches] == [1, 1, 1]
     drawn = torch.cat([minibatch.features for minibatch in minibatches])
-    whole = torch.from_numpy(rows_of(dataset).matrix()[0])
+    whole = torch.from_numpy(rows_of(dataset).sample().features)
     torch.testing.assert_close(drawn.sort(0).values, whole.sort(0).values)
 
 
@@ -385,10 +385,10 @@ def test_what_the_data_cannot_give_is_named(world, tmp_path: Path) -> None:
 
 def test_the_class_prior_can_be_declared_by_the_data_or_estimated(world) -> None:
     rows = rows_of(world[0])
-    features, labelled, _ = rows.matrix()
-    estimated = replace(TRAINING, class_prior=BestBin()).frequency(world[0], features, labelled)
+    seen = rows.sample()
+    estimated = replace(TRAINING, class_prior=BestBin()).frequency(world[0], seen)
     assert abs(estimated.estimate.value - FREQUENCY) < 0.2
     stated = replace(world[0], label_frequency=replace(estimated.estimate, value=0.3, low=0.2, high=0.4, source="us"))
-    declared = TRAINING.frequency(stated, features, labelled)
+    declared = TRAINING.frequency(stated, seen)
     assert abs(declared.estimate.value - 0.3) < 0.03
     assert NonNegative().kind == "non_negative"
