@@ -1,4 +1,4 @@
-"""The command line: ``kintsugi run | discover | update | predict | methods | doctor``.
+"""The command line: ``kintsugi --help`` lists its commands.
 
 Heavy libraries are imported inside the commands, so that ``--help`` answers at once.
 """
@@ -11,7 +11,7 @@ import typer
 
 from components.errors import InputError, OutsideError
 
-USER, OUTSIDE, INTERRUPTED = 2, 1, 130
+USER, OUTSIDE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 
 app = typer.Typer(
     name="kintsugi",
@@ -28,8 +28,9 @@ app = typer.Typer(
 Data = Annotated[
     str,
     typer.Option(
-        help="A built-in data specification ([bold]nhanes[/bold], [bold]nhanes-cycles[/bold]) or the path of a YAML "
-        "file that names the source and the role of each column. Default: nhanes.",
+        help="A built-in data specification ([bold]nhanes[/bold]; [bold]nhanes-cdc[/bold], eleven cycles downloaded "
+        "from the CDC; [bold]nhanes-cycles[/bold], the same from a file that you have) or the path of a YAML file that "
+        "names the source and the role of each column. Default: nhanes.",
     ),
 ]
 SourcePath = Annotated[
@@ -50,6 +51,13 @@ Assign = Annotated[
 Home = Annotated[
     Path | None,
     typer.Option(help="Folder that holds everything: data sets, runs, models. Default: KINTSUGI_HOME or ~/kintsugi."),
+]
+Environment = Annotated[
+    str,
+    typer.Option(
+        help="Whose parameters the deployments get: [bold]local[/bold], [bold]production[/bold] (folders of "
+        "deploy/params), or the path of a folder like these.",
+    ),
 ]
 Model = Annotated[str, typer.Option(help="Name in the registry. Default: kintsugi-<name of the data>.")]
 Llm = Annotated[
@@ -84,10 +92,12 @@ def run(
       kintsugi run --data my-table.yaml --set training.batches=4
 
       kintsugi run --data nhanes-cycles --source nhanes_adults.parquet --llm none
-    """
-    from flows.launch import launch_pipeline
 
-    launch_pipeline(_values(data, source, knowledge, model, config, assign), home, llm)
+      kintsugi run --data nhanes-cdc
+    """
+    from flows.launch import launch
+
+    launch("pipeline", _values(data, source, knowledge, model, config, assign), home, llm)
 
 
 @app.command()
@@ -106,9 +116,9 @@ def discover(
 
     [bold]Example[/bold]: kintsugi discover --set discovery.replicates=20
     """
-    from flows.launch import launch_discover
+    from flows.launch import launch
 
-    launch_discover(_values(data, source, knowledge, "", config, assign), home, llm)
+    launch("discover", _values(data, source, knowledge, "", config, assign), home, llm)
 
 
 @app.command()
@@ -127,9 +137,30 @@ def update(
 
     [bold]Example[/bold]: kintsugi update --data my-table.yaml
     """
-    from flows.launch import launch_update
+    from flows.launch import launch
 
-    launch_update(_values(data, source, "", model, config, assign), home)
+    launch("update", _values(data, source, "", model, config, assign), home)
+
+
+@app.command()
+def tune(
+    data: Data = "",
+    source: SourcePath = "",
+    model: Model = "",
+    config: Config = None,
+    assign: Assign = None,
+    home: Home = None,
+) -> None:
+    """Tune the registered champion on rows kept for it; no new batch is learnt from.
+
+    Rows that were used for tuning before are skipped. The result is registered as a challenger and becomes champion
+    when the gates pass; where no step is for the better, no version is made.
+
+    [bold]Example[/bold]: kintsugi tune --data my-table.yaml --set tuning.window=6
+    """
+    from flows.launch import launch
+
+    launch("tune", _values(data, source, "", model, config, assign), home)
 
 
 @app.command()
@@ -139,17 +170,129 @@ def predict(
         str, typer.Option(help="Name in the registry, with @champion (default), @challenger or /<version>.")
     ] = "kintsugi-nhanes",
     output: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet file to write. Default: <table>.predictions.csv beside it.")
+        Path | None,
+        typer.Option(
+            help="CSV or Parquet file to write, or a folder for a folder. Default: <table>.predictions.csv beside the "
+            "table, <folder>.predictions beside the folder."
+        ),
     ] = None,
     home: Home = None,
 ) -> None:
     """Score a table: probability, its uncertainty, and a flag for rows unlike all training rows.
 
-    [bold]Example[/bold]: kintsugi predict patients.csv --model kintsugi-nhanes@champion
-    """
-    from flows.launch import launch_predict
+    A folder is scored part by part, side by side, and never in memory whole. A scoring that was killed goes on with
+    the parts that are left when the same command is run again; KINTSUGI_MAP=ray spreads the parts over a cluster.
 
-    launch_predict(table, model, output, home)
+    [bold]Examples[/bold]
+
+      kintsugi predict patients.csv --model kintsugi-nhanes@champion
+
+      kintsugi predict visits/ --output scored/ --model kintsugi-nhanes/3
+    """
+    from flows.models import predict as score
+
+    score(table, model, output, home)
+
+
+@app.command()
+def models(
+    model: Annotated[str, typer.Argument(help="Name in the registry. Default: all models.")] = "",
+    home: Home = None,
+) -> None:
+    """List the versions of registered models: aliases, gates, log loss, data, digest.
+
+    [bold]Example[/bold]: kintsugi models kintsugi-nhanes
+    """
+    from flows.models import show
+
+    show(model, home)
+
+
+@app.command()
+def promote(
+    model: Annotated[str, typer.Argument(help="Name in the registry.")] = "kintsugi-nhanes",
+    version: Annotated[str, typer.Option(help="Number of the version. Default: the challenger.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Whatever its gates said; needs --because.")] = False,
+    because: Annotated[str, typer.Option(help="The reason for --force; it is kept with the version.")] = "",
+    home: Home = None,
+) -> None:
+    """Make a version the champion, which consumers load.
+
+    Its gates must have passed, against the champion that reigns now. With --force a person answers for it: name,
+    time and reason are kept with the version.
+
+    [bold]Examples[/bold]
+
+      kintsugi promote kintsugi-nhanes
+
+      kintsugi promote kintsugi-nhanes --version 3 --force --because "the ward asked for it"
+    """
+    if force != bool(because.strip()):
+        raise InputError("--force and --because belong together: a promotion against the gates needs a reason")
+    from flows.models import promote as move
+
+    move(model, version, because.strip(), home)
+
+
+@app.command()
+def rollback(
+    model: Annotated[str, typer.Argument(help="Name in the registry.")] = "kintsugi-nhanes",
+    because: Annotated[str, typer.Option(help="The reason; it is kept with the version that is left.")] = "",
+    home: Home = None,
+) -> None:
+    """Make the champion before this one the champion again. Twice goes two back.
+
+    A version that was rolled back is not promoted again by a run that makes the same model once more.
+
+    [bold]Example[/bold]: kintsugi rollback kintsugi-nhanes --because "alarms in the ward"
+    """
+    from flows.models import roll_back
+
+    roll_back(model, because.strip(), home)
+
+
+@app.command()
+def ui(
+    environment: Environment = "local",
+    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server; 0 takes any free one.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow server; 0 takes any free one.")] = 5000,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address the servers listen on. Others than this machine's own open them to the network: anybody who "
+            "reaches them can order runs.",
+        ),
+    ] = "127.0.0.1",
+    home: Home = None,
+) -> None:
+    """Start the pages to operate it: schedules, run forms, events, results; Ctrl-C stops everything.
+
+    Starts a Prefect server, an MLflow server and a worker on this machine, applies the deployments pipeline (weekly),
+    update (daily), discover and tune, and prints the addresses. Runs are started by a form in the pages, by the API,
+    by their schedule, or by a drift event. Everything is kept in the home folder and is there again the next time.
+
+    [bold]Examples[/bold]
+
+      kintsugi ui
+
+      kintsugi ui --environment production --prefect-port 0 --mlflow-port 0
+    """
+    from flows.operate import Site, operate
+
+    operate(Site(environment, host, prefect_port, mlflow_port), home)
+
+
+@app.command()
+def deploy(environment: Environment = "production", home: Home = None) -> None:
+    """Apply the deployments and automations to a Prefect server that runs elsewhere (KINTSUGI_PREFECT_API_URL).
+
+    All parameters are checked first; when one is wrong, nothing is changed. What was deployed before is replaced.
+
+    [bold]Example[/bold]: KINTSUGI_PREFECT_API_URL=http://prefect:4200/api kintsugi deploy --environment production
+    """
+    from flows.operate import deploy as apply
+
+    apply(environment, home)
 
 
 @app.command()
@@ -210,10 +353,11 @@ def main() -> None:
         sys.exit(OUTSIDE)
     except (KeyboardInterrupt, SystemExit) as stop:
         # Typer turns Ctrl-C into an exit code of its own.
-        if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
+        code = stop.code if isinstance(stop, SystemExit) else INTERRUPTED
+        if code not in (INTERRUPTED, TERMINATED):
             raise
         typer.secho("kintsugi: stopped", fg="yellow", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(code)
 
 
 def _say(error: Exception) -> None:

@@ -21,7 +21,8 @@ class Source:
     """Which data, and what people know of them.
 
     Attributes:
-        specification: A built-in data specification (``nhanes``, ``nhanes-cycles``) or the path of a YAML file.
+        specification: A built-in data specification (``nhanes``, ``nhanes-cdc``, ``nhanes-cycles``) or the path
+            of a YAML file.
         path: File, folder or glob that replaces the one the specification names; empty keeps it.
         knowledge: YAML file of a person's causal knowledge; empty takes the specification's own.
         seed: Decides which rows are fitted, which tune and which are held back for evaluation.
@@ -31,6 +32,10 @@ class Source:
     path: str = ""
     knowledge: str = ""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InputError(f"seed must not be negative, got {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -96,12 +101,34 @@ class Update:
     model: str = ""
 
 
+@dataclass(frozen=True)
+class Tune:
+    """Tune the registered champion on the tuning rows of batches it has absorbed.
+
+    Attributes:
+        source: The data; only batches the champion has absorbed are used.
+        tuning: How the posterior is tuned.
+        evaluation: How models are scored.
+        gates: YAML file of the gates a challenger must pass; empty takes the shipped ones.
+        model: Name in the registry; empty makes ``kintsugi-<name of the data>``.
+    """
+
+    source: Source = Source()
+    tuning: PosteriorTuning = PosteriorTuning()
+    evaluation: Evaluation = Bootstrapped()
+    gates: str = ""
+    model: str = ""
+
+
 if TYPE_CHECKING:
     PipelineForm: TypeAlias = Form
     DiscoverForm: TypeAlias = Form
     UpdateForm: TypeAlias = Form
+    TuneForm: TypeAlias = Form
 else:
-    PipelineForm, DiscoverForm, UpdateForm = (form_of(part) for part in (Pipeline, Discover, Update))
+    PipelineForm, DiscoverForm, UpdateForm, TuneForm = map(form_of, (Pipeline, Discover, Update, Tune))
+
+PLANS: dict[str, type] = {"pipeline": Pipeline, "update": Update, "discover": Discover, "tune": Tune}
 
 
 def read_values(file: Path | None, assignments: list[str]) -> dict[str, Any]:
@@ -110,7 +137,7 @@ def read_values(file: Path | None, assignments: list[str]) -> dict[str, Any]:
     Raises:
         InputError: The file is missing or no YAML mapping, or an assignment has no ``=``.
     """
-    values: dict[str, Any] = _read_yaml(file) if file is not None else {}
+    values: dict[str, Any] = read_mapping(file, "--config") if file is not None else {}
     for assignment in assignments:
         place, sign, text = assignment.partition("=")
         if not sign or not place:
@@ -128,13 +155,18 @@ def read_values(file: Path | None, assignments: list[str]) -> dict[str, Any]:
     return values
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def read_mapping(file: Path, named: str) -> dict[str, Any]:
+    """What a YAML file holds; ``named`` says in a message what the file is for.
+
+    Raises:
+        InputError: It is missing, or no YAML mapping.
+    """
     if not file.is_file():
-        raise InputError(f"--config must name a YAML file, there is none at {file}")
+        raise InputError(f"{named} must name a YAML file, there is none at {file}")
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--config must be YAML in UTF-8, {file} is not: {str(error).splitlines()[0]}") from error
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{named} must be YAML in UTF-8, {file} is not: {str(error).splitlines()[0]}") from error
     if not isinstance(values, dict):
-        raise InputError(f"--config must hold a mapping of stages, {file} holds a {type(values).__name__}")
+        raise InputError(f"{named} must hold a mapping of names to values, {file} holds a {type(values).__name__}")
     return values

@@ -23,11 +23,11 @@ def discover(config: DiscoverForm = DiscoverForm()) -> Outcome:  # noqa: B008  #
     inputs = read_inputs(plan.source)
     with open_workspace("discover", inputs.specification.name, load_settings(), plan) as work:
         seed = plan.source.seed
-        reading = ingest_table.submit(inputs.specification, seed, work)
-        asking = elicit_knowledge.submit(plan.elicitation, inputs.variables, inputs.person, seed, work)
+        reading = ingest_table.submit(work, inputs.specification, seed)
+        asking = elicit_knowledge.submit(work, plan.elicitation, inputs.variables, inputs.person, seed)
         (dataset, _), knowledge = reading.result(), asking.result()
         batches = [batch.index for batch in dataset.batches]
-        graph = discover_graph(plan.discovery, dataset, batches, knowledge, work)
+        graph = discover_graph.submit(work, plan.discovery, dataset, batches, knowledge).result()
         lines = (
             ("data", data_lines(dataset)),
             ("knowledge", knowledge_lines(knowledge)),

@@ -101,18 +101,11 @@ def _tracking(settings: Settings) -> str:
 
 
 def _prefect(settings: Settings) -> str:
-    import urllib.request
-
+    from tasks.prefect_api import answering_api
     from tasks.servers import embedded_prefect
 
     if settings.prefect_api_url:
-        try:
-            urllib.request.urlopen(f"{settings.prefect_api_url}/health", timeout=5).close()  # noqa: S310  # a person's setting
-        except OSError as error:
-            raise OutsideError(
-                f"{settings.prefect_api_url} does not answer ({error}); unset KINTSUGI_PREFECT_API_URL"
-            ) from error
-        return f"{settings.prefect_api_url} answers"
+        return f"{shown(answering_api(settings))} answers"
     begin = time.monotonic()
     with embedded_prefect(settings.home):
         return f"the embedded API answers after {time.monotonic() - begin:.1f} s"

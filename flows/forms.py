@@ -15,12 +15,13 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, g
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from components.errors import InputError
+from flows.limits import limits
 
 
 class Form(BaseModel):
     """Parameters of one method; ``build`` makes the method."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, model_title_generator=lambda form: _title(form))
 
     @model_validator(mode="before")
     @classmethod
@@ -48,9 +49,10 @@ def form_of(method: type) -> type[Form]:
     for field in dataclasses.fields(method):
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         form_default = _as_form(default) if dataclasses.is_dataclass(default) else default
-        title = field.name.replace("_", " ").capitalize()
-        text = described.get(field.name, "")
-        fields[field.name] = (_form_type(hints[field.name]), Field(form_default, title=title, description=text))
+        text = described.get(field.name, "Name of the method." if field.name == "kind" else "")
+        further = _further(method, field.name, hints[field.name])
+        shown = Field(form_default, title=_words(field.name), description=text, json_schema_extra=further)
+        fields[field.name] = (_form_type(hints[field.name]), shown)
     made = create_model(method.__name__, __base__=Form, __doc__=summary(method), **fields)
     made.__kintsugi_method__ = method  # type: ignore[attr-defined]  # read back by build()
     return made
@@ -99,6 +101,38 @@ def descriptions(method: type) -> dict[str, str]:
     section = re.split(r"\n(?=\S)", section)[0]
     entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE)
     return {name: re.sub(r"\s+", " ", text).replace("``", "") for name, text in entries}
+
+
+def _title(form: type) -> str:
+    """What a person chooses a method by: its kind, and the name of its class where it has none."""
+    kind = getattr(form, "model_fields", {}).get("kind")
+    return _words(str(kind.default) if kind else form.__name__)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _further(method: type, name: str, hint: Any) -> Any:
+    """What the schema says of a field beside its type."""
+    if hint in (int, float):
+        return limits(method, name, hint)
+    if name == "kind":
+        return {"enum": list(get_args(hint))}  # a page shows a choice of one, and not a text to be written over
+    return _checked_by_kind
+
+
+def _checked_by_kind(schema: dict[str, Any]) -> None:
+    """Let a choice of methods be checked against the one that is named as well.
+
+    The choice alone only says that no method fits, or complains of another method's kind.
+    """
+    named = schema.get("discriminator", {}).get("mapping", {})
+    if named:
+        schema["allOf"] = [
+            {"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": {"$ref": place}}
+            for kind, place in named.items()
+        ]
 
 
 def _merged(default: Any, value: Any) -> Any:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import components
+from components.confinement import Folders
 from components.contracts import Column, Evidence
 from components.errors import InputError
 from components.evaluation import Gate, load_gates
-from components.ingestion import Specification, check, load_specification
+from components.ingestion import BUILT_IN, Specification, check, confine, load_specification
 from components.priors import load_knowledge
 from flows.configuration import Source
+from tasks.secrets import secret
+from tasks.settings import load_settings, ordered_by_another
 
 REGISTRY_FILE = "registry.yaml"
 
@@ -37,17 +40,53 @@ def read_inputs(source: Source) -> Inputs:
     Raises:
         InputError: Something in them breaks a rule.
     """
-    specification = load_specification(source.specification)
-    if source.path:
-        specification = specification.with_source_path(Path(source.path).expanduser().absolute())
+    specification = read_specification(source)
     check(specification)
     chosen = variables(specification.declared)
     if len(chosen) < 2:
         raise InputError("columns must hold at least one feature of kind number or flag, the causal graph needs it")
-    file = Path(source.knowledge).expanduser() if source.knowledge else specification.knowledge
+    file = specification.knowledge
     names = tuple(column.name for column in chosen)
     declared = tuple(column.name for column in specification.declared)
     return Inputs(specification, chosen, load_knowledge(file, names, declared) if file else ())
+
+
+def read_specification(source: Source) -> Specification:
+    """The specification with the path and knowledge file given beside it, found to read nothing that it may not.
+
+    What a person types at their own command line may lie anywhere. What another person's form names, and what a
+    specification names wherever folders are set, must lie in those folders; see ``Settings.readable``.
+
+    Raises:
+        InputError: A path leads out, or the specification breaks a rule.
+    """
+    shipped = BUILT_IN.get(source.specification)
+    check_place("source.specification", "" if shipped else source.specification)
+    check_place("source.path", source.path)
+    check_place("source.knowledge", source.knowledge)
+    specification = load_specification(source.specification).with_secrets(secret)
+    if source.path:
+        specification = specification.with_source_path(Path(source.path).expanduser().absolute())
+    if source.knowledge:
+        specification = specification.model_copy(update={"knowledge": Path(source.knowledge).expanduser()})
+    if (folders := load_settings().readable) is not None:
+        by_hand = not ordered_by_another()
+        beside = shipped or (Path(source.specification).absolute() if by_hand else None)
+        allowed = Folders((*folders.allowed, beside.parent) if beside else folders.allowed)
+        typed = {"source.path": source.path, "knowledge": source.knowledge} if by_hand else {}
+        confine(specification, allowed, [field for field, text in typed.items() if text])
+    return specification.with_downloads_in(load_settings().downloads)
+
+
+def check_place(field: str, path: str) -> None:
+    """Refuse a path in a form that another person filled in, where it leads out of the folders they may reach.
+
+    Raises:
+        InputError: It does.
+    """
+    folders = load_settings().readable
+    if folders is not None and path and ordered_by_another():
+        folders.check_pattern(field, path)
 
 
 def check_model_name(name: str) -> None:
@@ -67,6 +106,7 @@ def read_gates(path: str) -> tuple[Gate, ...]:
         InputError: The file is missing or breaks a rule.
     """
     if path:
+        check_place("gates", path)
         return load_gates(Path(path).expanduser())
     roots = (Path(components.__file__).parents[1] / "mlflow", Path(sys.prefix) / "share" / "kintsugi")
     for root in roots:

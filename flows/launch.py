@@ -1,6 +1,7 @@
 """Run a flow from the command line: settings, the embedded Prefect API, and a summary for people."""
 
 import importlib
+import logging
 import os
 import shlex
 import shutil
@@ -16,14 +17,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from components.errors import InputError
 from components.storage import write_json
+from flows.ending import end_children, end_on_termination, on_a_disk
+from tasks.prefect_api import REMEDY, answering_api, while_it_answers
 from tasks.servers import PrefectServer
 from tasks.settings import Settings, load_settings, quiet_environment, shown
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from flows.forms import Form
     from flows.outcome import Outcome
 
@@ -31,103 +31,20 @@ PLAIN_WIDTH = 140
 HEAVY = ("torch", "mlflow", "matplotlib")
 
 # Prefect's own words go to the run's page; on the terminal a person sees progress and one sentence on failure.
-CONSOLE_LEVEL = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+CONSOLE_LEVEL = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL"}
+PATIENCE = {"PREFECT_CLIENT_MAX_RETRIES": "2"}  # a call to an API that is gone takes 6 s and not a minute
 
 
-def launch_pipeline(values: dict[str, Any], home: Path | None, llm: str) -> None:
-    """Run the pipeline and print its summary."""
-    from flows.configuration import Pipeline
+def launch(name: str, values: dict[str, Any], home: Path | None, llm: str = "none") -> None:
+    """Run the flow called ``name`` and print its summary; ``llm`` empty asks whom the settings say."""
+    from flows.configuration import PLANS
 
-    with _prepared(Pipeline, values, home, llm) as (form, settings):
-        from flows.pipeline import pipeline
+    with _prepared(PLANS[name], values, home, llm) as (form, settings):
         from flows.runner import runner
 
-        print_outcome(
-            _without_heartbeat(lambda: pipeline.with_options(task_runner=runner(settings.runner))(form)), settings
-        )
-
-
-def launch_discover(values: dict[str, Any], home: Path | None, llm: str) -> None:
-    """Find the causal graph and print where it is."""
-    from flows.configuration import Discover
-
-    with _prepared(Discover, values, home, llm) as (form, settings):
-        from flows.discover import discover
-        from flows.runner import runner
-
-        print_outcome(
-            _without_heartbeat(lambda: discover.with_options(task_runner=runner(settings.runner))(form)), settings
-        )
-
-
-def launch_update(values: dict[str, Any], home: Path | None) -> None:
-    """Absorb new batches and print the summary."""
-    from flows.configuration import Update
-
-    with _prepared(Update, values, home, "none") as (form, settings):
-        from flows.runner import runner
-        from flows.update import update
-
-        print_outcome(
-            _without_heartbeat(lambda: update.with_options(task_runner=runner(settings.runner))(form)), settings
-        )
-
-
-def launch_predict(table: Path, model: str, output: Path | None, home: Path | None) -> None:
-    """Score a file and write the predictions beside it."""
-    quiet_environment()
-    settings = _settings(home, "")
-    frame = read_table(table)
-    target = output or table.with_name(f"{table.stem}.predictions.csv")
-    if target.suffix not in (".csv", ".parquet"):
-        raise InputError(f"--output must end in .csv or .parquet, got {target}")
-    if not target.parent.is_dir():
-        raise InputError(f"--output must lie in a folder that exists, got {target}")
-    from components.predictor import Predictor
-    from tasks.registry import load_predictor
-    from tasks.tracking import open_tracking
-
-    named = model if "@" in model or "/" in model else f"{model}@champion"
-    uri = named if named.startswith("models:/") else f"models:/{named}"
-    predictor = Predictor.load(load_predictor(open_tracking(settings, "Default"), uri))
-    scored = frame.join(predictor.predict(frame))
-    part = target.with_name(f".{target.name}.part")
-    if target.suffix == ".csv":
-        scored.to_csv(part, index=False)
-    else:
-        scored.to_parquet(part, index=False)
-    part.replace(target)
-    outside = int(scored["outside_support"].sum())
-    console = Console()
-    console.print(f"{len(scored):,} rows scored by {uri}: mean probability {scored['probability'].mean():.3f}")
-    console.print(f"{outside:,} rows are unlike all training rows (outside_support); do not trust their probability")
-    console.print(f"written to {target}", soft_wrap=True)
-
-
-def read_table(path: Path) -> "pd.DataFrame":
-    """A CSV file, a Parquet file, or a folder of Parquet files.
-
-    Raises:
-        InputError: It is missing, empty, or no such file.
-    """
-    import pandas as pd
-
-    if not path.exists():
-        raise InputError(f"table must be a file or folder that exists, got {path}")
-    try:
-        if path.suffix.lower() in (".csv", ".gz", ".tsv"):
-            frame = pd.read_csv(path, sep="\t" if ".tsv" in path.name.lower() else ",")
-        else:
-            frame = pd.read_parquet(path).reset_index(drop=True)
-    except (ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"table must be readable as CSV or Parquet, {path} is not: {reason}") from error
-    if frame.empty:
-        raise InputError(f"table must have at least one row, {path} has none")
-    reserved = [name for name in ("probability", "uncertainty", "outside_support") if name in frame]
-    if reserved:
-        raise InputError(f"table must not have a column called {reserved[0]} already; rename or drop it in {path}")
-    return frame
+        chosen = getattr(importlib.import_module(f"flows.{name}"), name)
+        flow = chosen.with_options(task_runner=runner(settings.runner))
+        print_outcome(_without_heartbeat(lambda: flow(form)), settings)
 
 
 def print_outcome(outcome: "Outcome", settings: Settings, console: Console | None = None) -> None:
@@ -197,13 +114,19 @@ def _prepared(plan: type, values: dict[str, Any], home: Path | None, llm: str) -
     from tasks.tracking import open_tracking
 
     quiet_environment()
+    logging.raiseExceptions = False  # a line of a log that cannot be sent is not told on the terminal
     os.environ |= CONSOLE_LEVEL
-    settings = _settings(home, llm)
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    settings = settings_of(home, llm)
     os.environ |= {
         "PREFECT_HOME": str(settings.prefect),
         "PREFECT_LOCAL_STORAGE_PATH": str(settings.prefect / "storage"),
     }
     server = None if settings.prefect_api_url else PrefectServer(settings.home)
+    if settings.prefect_api_url:
+        os.environ["PREFECT_API_URL"] = answering_api(settings)
+    end_on_termination()
     try:
         if server:
             server.start()
@@ -211,9 +134,13 @@ def _prepared(plan: type, values: dict[str, Any], home: Path | None, llm: str) -
         for library in HEAVY:
             importlib.import_module(library)
         open_tracking(settings, "Default")  # a store that is down, or has to be made, is found out while Prefect starts
-        os.environ["PREFECT_API_URL"] = server.wait() if server else settings.prefect_api_url
-        yield form, settings
+        if server:
+            os.environ["PREFECT_API_URL"] = server.wait()
+        remedy = f"see {settings.prefect}/server.log, and run again" if server else REMEDY
+        with on_a_disk(settings.home), while_it_answers(os.environ["PREFECT_API_URL"], remedy):
+            yield form, settings
     finally:
+        end_children()
         if server:
             _send_what_is_left()
             server.stop()
@@ -243,7 +170,8 @@ def _checked(plan: type, values: dict[str, Any]) -> "Form":
     return form
 
 
-def _settings(home: Path | None, llm: str) -> Settings:
+def settings_of(home: Path | None, llm: str = "") -> Settings:
+    """The settings, with what a person gave on the command line."""
     if home is not None:
         os.environ["KINTSUGI_HOME"] = str(home)
     if llm:

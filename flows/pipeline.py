@@ -5,12 +5,10 @@ from typing import cast
 from prefect import flow
 
 from components.assessment import Chain
-from components.contracts import Column
-from components.errors import InputError
 from components.learner import Trained
-from components.predictor import Predictor
 from components.state import State
 from components.updating import Absorbed
+from flows.champion import reigning_predictor
 from flows.configuration import Pipeline, PipelineForm
 from flows.forms import build
 from flows.inputs import read_gates, read_inputs
@@ -30,13 +28,12 @@ from tasks.elicit import elicit_knowledge
 from tasks.evaluate import evaluate_chain
 from tasks.ingest import ingest_table
 from tasks.register import register_model
-from tasks.registry import champion, load_predictor
 from tasks.report import Told, write_report
 from tasks.settings import load_settings
 from tasks.train import train_posterior
 from tasks.tune import tune_posterior
 from tasks.update import update_posterior
-from tasks.workspace import Workspace, open_workspace
+from tasks.workspace import open_workspace
 
 
 @flow(name="pipeline", flow_run_name="pipeline {config.source.specification}", task_runner=runner())
@@ -46,21 +43,24 @@ def pipeline(config: PipelineForm = PipelineForm()) -> Outcome:  # noqa: B008  #
     inputs, gates = read_inputs(plan.source), read_gates(plan.gates)
     with open_workspace("pipeline", inputs.specification.name, load_settings(), plan) as work:
         name = plan.model or f"kintsugi-{inputs.specification.name}"
-        reigning, version = reigning_predictor(name, inputs.specification.declared, work)
+        reigning_predictor(name, inputs.specification.declared, work)  # refused before the work, not after it
         seed = plan.source.seed
-        reading = ingest_table.submit(inputs.specification, seed, work)
-        asking = elicit_knowledge.submit(plan.elicitation, inputs.variables, inputs.person, seed, work)
+        reading = ingest_table.submit(work, inputs.specification, seed)
+        asking = elicit_knowledge.submit(work, plan.elicitation, inputs.variables, inputs.person, seed)
         (dataset, labels), knowledge = reading.result(), asking.result()
         batches, _ = plan.training.split(dataset)
-        graph = discover_graph(plan.discovery, dataset, batches, knowledge, work)
-        trained = train_posterior(plan.training, dataset, graph, work)
+        graph = discover_graph.submit(work, plan.discovery, dataset, batches, knowledge).result()
+        trained = train_posterior.submit(work, plan.training, dataset, graph).result()
         later = [batch.index for batch in dataset.batches if batch.index not in batches]
-        absorbed = update_posterior(plan.update, dataset, later, trained.state, work)
-        tuned = tune_posterior(plan.tuning, dataset, arrivals(trained, absorbed), work)
+        absorbed = update_posterior.submit(work, plan.update, dataset, later, trained.state).result()
+        tuned = tune_posterior.submit(work, plan.tuning, dataset, arrivals(trained, absorbed)).result()
         chain = Chain(trained, absorbed, tuned)
-        assessed, verdicts = evaluate_chain(plan.evaluation, (dataset, labels), chain, reigning, gates, work)
-        model = register_model(name, dataset, chain.final, (assessed, verdicts), version, work)
-        report = write_report(Told(dataset, knowledge, graph, chain, assessed, verdicts, model), work)
+        reigning, version = reigning_predictor(name, inputs.specification.declared, work, chain.final)
+        assessed, verdicts = evaluate_chain.submit(
+            work, plan.evaluation, (dataset, labels), chain, reigning, gates
+        ).result()
+        model = register_model.submit(work, name, dataset, chain, (assessed, verdicts), version, graph).result()
+        report = write_report.submit(work, Told(dataset, knowledge, graph, chain, assessed, verdicts, model)).result()
         lines = (
             ("data", data_lines(dataset)),
             ("knowledge", knowledge_lines(knowledge)),
@@ -82,23 +82,3 @@ def pipeline(config: PipelineForm = PipelineForm()) -> Outcome:  # noqa: B008  #
 def arrivals(trained: Trained, absorbed: tuple[Absorbed, ...]) -> list[tuple[int, State]]:
     """Each later batch with the state after it; the last training batch where there are none."""
     return [(entry.batch, entry.after) for entry in absorbed] or [(trained.batches[-1], trained.state)]
-
-
-def reigning_predictor(name: str, declared: tuple[Column, ...], work: Workspace) -> tuple[Predictor | None, str]:
-    """The champion's predictor and version; None and empty when there is none.
-
-    Raises:
-        InputError: It reads columns that these data do not declare, so the two cannot be compared.
-    """
-    found = champion(work.tracking, name)
-    if found is None:
-        return None, ""
-    predictor = Predictor.load(load_predictor(work.tracking, found.uri))
-    names = {column.name for column in declared if column.role == "feature"}
-    absent = [column.name for column in predictor.inputs if column.name not in names]
-    if absent:
-        raise InputError(
-            f"model {name!r} has a champion that reads features these data do not declare ({', '.join(absent)}); "
-            "give the new model another name (--model)"
-        )
-    return predictor, found.version

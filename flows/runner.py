@@ -5,9 +5,17 @@ from typing import Any, Literal, cast
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from tasks.settings import load_settings, quiet_environment
+
 Runner = TaskRunner[PrefectFuture[Any]]
 
 
-def runner(kind: Literal["inline", "threads"] = "threads") -> Runner:
-    """A task runner in this process: stages that do not wait for each other share it, or take turns."""
-    return cast(Runner, ThreadPoolTaskRunner(max_workers=1 if kind == "inline" else 2))
+def runner(kind: Literal["inline", "threads", "ray"] | None = None) -> Runner:
+    """The task runner that the settings name, or another: one after the other, in threads, or on Ray."""
+    chosen = kind or load_settings().runner
+    if chosen == "ray":
+        quiet_environment()  # Ray reads it when it is imported
+        from tasks.ray_runner import RayRunner
+
+        return cast(Runner, RayRunner())
+    return cast(Runner, ThreadPoolTaskRunner(max_workers=1 if chosen == "inline" else 2))

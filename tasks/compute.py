@@ -82,7 +82,12 @@ def _processes(workers: int) -> Iterator[Map]:
 
 
 @contextmanager
-def _ray(settings: Settings) -> Iterator[Map]:
+def ray_session(settings: Settings) -> Iterator[ModuleType]:
+    """Ray, joined or started as ``settings`` say; what was started here is stopped at the end.
+
+    Raises:
+        OutsideError: It does not answer.
+    """
     # Before the import: Ray reads both when it loads, and a driver without the token cannot reach the head it starts.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -90,6 +95,22 @@ def _ray(settings: Settings) -> Iterator[Map]:
 
     on_terminate = signal.getsignal(signal.SIGTERM)  # ray.init replaces it
     started = _connect(ray, settings)
+    try:
+        yield ray
+    finally:
+        if started is not None:
+            ray.shutdown()
+            signal.signal(signal.SIGTERM, on_terminate)
+            shutil.rmtree(started, ignore_errors=True)
+
+
+@contextmanager
+def _ray(settings: Settings) -> Iterator[Map]:
+    with ray_session(settings) as ray:
+        yield _ray_map(ray)
+
+
+def _ray_map(ray: ModuleType) -> Map:
     remote: Any = ray.remote(_call)
     resources: Any = ray.cluster_resources
 
@@ -101,13 +122,7 @@ def _ray(settings: Settings) -> Iterator[Map]:
         cpus = int(resources().get("CPU", 1))
         return _gather(ray, partial(remote.remote, shared), items, 2 * max(1, cpus))
 
-    try:
-        yield mapped
-    finally:
-        if started is not None:
-            ray.shutdown()
-            signal.signal(signal.SIGTERM, on_terminate)
-            shutil.rmtree(started, ignore_errors=True)
+    return mapped
 
 
 def _connect(ray: ModuleType, settings: Settings) -> Path | None:

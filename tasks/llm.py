@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from components.errors import InputError, OutsideError
 from components.ports import Answer
-from tasks.settings import Settings, shown
+from components.secrets import filled, masked, shown, speakable
+from tasks.secrets import revealed, secret
+from tasks.settings import Settings
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -40,7 +42,7 @@ class OpenAiAsk:
         retries: Further tries after no reply, status 408, 409, 429 or 5xx; waits grow, ``Retry-After`` is obeyed.
     """
 
-    base_url: str
+    base_url: str = field(repr=False)
     model: str
     api_key: str = field(default="", repr=False)
     timeout: float = 60.0
@@ -48,7 +50,7 @@ class OpenAiAsk:
 
     def __post_init__(self) -> None:
         if urlsplit(self.base_url).scheme not in ("http", "https") or not urlsplit(self.base_url).hostname:
-            raise InputError(f"base_url must be an http or https address, got {self.base_url!r}; {REMEDY}")
+            raise InputError(f"base_url must be an http or https address, got {shown(self.base_url)!r}; {REMEDY}")
         if not self.model:
             raise InputError("model must name the language model; set KINTSUGI_LLM_MODEL")
         if not self.timeout > 0:
@@ -69,7 +71,7 @@ class OpenAiAsk:
                 return answer
             return from_samples([self._choice(question, logprobs=False) for _ in range(SAMPLES)])
         except (AttributeError, TypeError, ValueError, LookupError) as error:
-            raise self._failed(f"sent what cannot be read: {_brief(error)}") from error
+            raise self._failed(f"sent what cannot be read: {_brief(error)}") from speakable(error)
 
     def close(self) -> None:
         """Close the connections; the next question opens new ones."""
@@ -100,15 +102,15 @@ class OpenAiAsk:
         except BadRequestError as error:
             if logprobs and "logprob" in str(error).lower():
                 return self._choice(question, logprobs=False)
-            raise self._failed(f"refused the request with status 400: {_brief(error)}") from error
+            raise self._failed(f"refused the request with status 400: {_brief(error)}") from speakable(error)
         except APITimeoutError as error:
-            raise self._failed(f"gave no reply within {self.timeout:g} s, {self._tries}") from error
+            raise self._failed(f"gave no reply within {self.timeout:g} s, {self._tries}") from speakable(error)
         except APIConnectionError as error:
-            raise self._failed(f"cannot be reached, {self._tries}") from error
+            raise self._failed(f"cannot be reached, {self._tries}") from speakable(error)
         except APIStatusError as error:
-            raise self._failed(f"replied with status {error.status_code}, {self._tries}") from error
+            raise self._failed(f"replied with status {error.status_code}, {self._tries}") from speakable(error)
         except (OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise self._failed(f"sent what cannot be read: {_brief(error)}") from error
+            raise self._failed(f"sent what cannot be read: {_brief(error)}") from speakable(error)
         choices = getattr(completion, "choices", None)
         if not choices or getattr(choices[0], "message", None) is None:
             raise self._failed("sent something that is no chat completion")
@@ -209,14 +211,14 @@ def ask_of(settings: Settings) -> AbstractContextManager[OpenAiAsk | None]:
     """The language model that the settings name; see :func:`open_ask`."""
     return open_ask(
         settings.llm,
-        settings.llm_base_url,
+        filled("KINTSUGI_LLM_BASE_URL", settings.llm_base_url, secret),
         settings.llm_model,
-        settings.llm_api_key.get_secret_value(),
+        revealed(settings.llm_api_key.get_secret_value()),
         settings.llm_model_path,
         settings.llm_timeout,
     )
 
 
 def _brief(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join(masked(error).split())
     return text if len(text) <= 200 else f"{text[:197]}..."

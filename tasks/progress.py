@@ -30,9 +30,13 @@ class Progress:
         self._bars: Bars | None = None
         self._open = 0
 
+    def __reduce__(self) -> tuple[object, tuple[()]]:
+        """Another process shows on its own standard error."""
+        return Progress, ()
+
     @contextmanager
-    def stage(self, name: str) -> Iterator[Report]:
-        """Show a stage while the block runs; gives the report to lend to its work."""
+    def stage(self, name: str, outcome: str = "done") -> Iterator[Report]:
+        """Show a stage while the block runs, and how it came out; gives the report to lend to its work."""
         bars = self._enter()
         shown = _Bar(bars, name) if bars else _Lines(self, name)
         start = time.monotonic()
@@ -42,7 +46,7 @@ class Progress:
             shown.end("failed", time.monotonic() - start)
             raise
         else:
-            shown.end("done", time.monotonic() - start)
+            shown.end(outcome, time.monotonic() - start)
         finally:
             self._leave()
 

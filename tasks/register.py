@@ -1,49 +1,66 @@
 """Stage 8: a new version in the registry; champion when every gate has passed."""
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from components.assessment import Assessed
-from components.contracts import Dataset
+from components.assessment import Assessed, Chain
+from components.contracts import CausalGraph, Dataset
 from components.evaluation import OURS, GateResult
+from components.integrity import folder_digest
 from components.state import State
-from tasks.registry import Candidate, RegisteredModel, register
-from tasks.workspace import Workspace
+from tasks.model_card import model_card
+from tasks.packaging import Candidate
+from tasks.promotion import PASSED, UNJUDGED
+from tasks.registry import RegisteredModel, register
+from tasks.settings import shown
+from tasks.stage import Stage, stage
+
+LONGEST_VERDICT = 4000
 
 
-@task(name="register", cache_policy=NO_CACHE)
+@stage("register")
 def register_model(
+    stage: Stage,
     name: str,
     dataset: Dataset,
-    state: State,
+    chain: Chain,
     verdict: tuple[Assessed, Sequence[GateResult]],
     judged_against: str,
-    work: Workspace,
+    graph: CausalGraph | None,
 ) -> RegisteredModel:
-    """Register ``state``; champion when gates were judged, none failed, and nobody else became champion meanwhile.
+    """Register what ``chain`` ends in; champion when gates were judged, none failed, and nobody else was meanwhile.
 
     ``judged_against`` is the version of the champion it was compared with, empty for none.
     """
     assessed, gates = verdict
-    with work.stage("register") as stage:
-        folder = stage.folder / "model"
-        state.save(folder)
-        failed = [gate for gate in gates if not gate.passed]
-        unjudged = not any(gate.judged for gate in gates)
-        loss = assessed.scorecard.value(OURS, "log_loss").value
-        candidate = Candidate(
-            folder,
-            state.predictor.example(),
-            f"Learnt from {dataset.path.name}, batches {', '.join(state.absorbed)}. "
-            + (f"Held back by {len(failed)} gate(s)." if failed else "No gate failed."),
-            {
-                "dataset": dataset.digest[:16],
-                "log_loss": f"{loss:.4f}",
-                "batches": ", ".join(state.absorbed),
-                "gates": "passed" if not failed else "; ".join(gate.sentence for gate in failed)[:4000],
-            },
-        )
-        promote = not failed and not unjudged
-        return register(work.tracking, stage.run.run_id, name, candidate, promote, judged_against)
+    state, said, tracking = chain.final, _said(gates), stage.work.tracking
+    folder = stage.work.folder / "model"
+    state.save(folder)
+    candidate = Candidate(
+        folder,
+        state.predictor.example(),
+        model_card(name, dataset, chain, verdict, graph, shown(tracking.uri)),
+        {
+            "dataset": dataset.digest[:16],
+            "log_loss": f"{assessed.scorecard.value(OURS, 'log_loss').value:.4f}",
+            "batches": ", ".join(state.absorbed),
+            "gates": said,
+        },
+    )
+    return register(tracking, stage.run.run_id, name, candidate, said == PASSED, judged_against)
+
+
+def candidate_digest(state: State) -> str:
+    """The digest that a version made of ``state`` would have, to find its opponent by."""
+    with tempfile.TemporaryDirectory() as folder:
+        state.save(Path(folder))
+        return folder_digest(Path(folder))
+
+
+def _said(gates: Sequence[GateResult]) -> str:
+    """What the gates said, as one tag."""
+    failed = [gate.sentence for gate in gates if not gate.passed]
+    if failed:
+        return "; ".join(failed)[:LONGEST_VERDICT]
+    return PASSED if any(gate.judged for gate in gates) else UNJUDGED

@@ -1,38 +1,29 @@
-"""Versions of models, and which of them is the champion."""
+"""Versions of models: making them, looking them up, loading them."""
 
-import hashlib
-import importlib
-import importlib.metadata
-import shutil
-import tempfile
-import threading
+import os
 import urllib.request
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import components
-from components.errors import InputError
-from tasks.settings import shown
+from components.errors import InputError, OutsideError
+from components.integrity import folder_digest, refuse_damaged
+from components.storage import scratch_folder
+from tasks.ledger import ABSENT, CHAMPION, OvertakenError, ledger_of, versions_of
+from tasks.locks import locked_file
+from tasks.packaging import Candidate, packed
+from tasks.settings import load_settings, shown
 from tasks.tracked_run import answering
 from tasks.tracking import Tracking
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
 
-CHAMPION = "champion"
 CHALLENGER = "challenger"
-PREVIOUS = "previous"
-NEEDED_TO_SERVE = ("mlflow", "numpy", "pandas", "pyarrow", "safetensors", "scikit-learn", "scipy", "torch")
-ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-
-# Saving runs the model's file and leaves what it found in a global of MLflow's.
-_saving = threading.Lock()
+DIGEST, JUDGED_AGAINST = "digest", "judged_against"
+BY_GATES = "its gates passed"
 
 
 @dataclass(frozen=True)
@@ -56,79 +47,36 @@ class RegisteredModel:
     uri: str
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A saved predictor to be registered.
-
-    Attributes:
-        folder: Where ``Predictor.save`` has put it.
-        example: A few rows of input; they are stored with the model.
-        description: For a person who looks at the version.
-        tags: What its version says about itself (dataset digest, log loss, correction, verdict of each gate).
-    """
-
-    folder: Path
-    example: "pd.DataFrame"
-    description: str
-    tags: Mapping[str, str]
-
-
 def register(
     tracking: Tracking, run_id: str, name: str, candidate: Candidate, promote: bool, judged_against: str | None = None
 ) -> RegisteredModel:
-    """Make a new version of the model ``name``: the challenger, or the champion when it is promoted.
+    """The version of the model ``name`` that holds the candidate: the challenger, or the champion when promoted.
 
     With ``judged_against``, the version of the champion it was compared with (empty for none), it stays challenger
-    when another one reigns by now.
+    when another one reigns by now. A version with the same predictor that was judged against the same champion is
+    taken as it is, so that a run that was killed here and begins again makes no second one; one from which people
+    went back is not promoted again.
 
-    The version is made last, when all its files are in place; when anything fails before, there is none.
+    A version is made last, when all its files are in place; when anything fails before, there is none.
 
     Raises:
         OutsideError: The registry does not answer.
         InputError: The predictor cannot be loaded or does not predict its own example.
     """
-    client, digest = tracking.client, folder_digest(candidate.folder)
+    digest = folder_digest(candidate.folder)
+    found = _twin(tracking, name, digest, judged_against or "")
+    made = found or _made(tracking, run_id, name, candidate, {DIGEST: digest, JUDGED_AGAINST: judged_against or ""})
+    ledger, version = ledger_of(tracking, name), str(made.version)
+    before = ledger.reign()
+    if before.champion == version:
+        return _registered(made, CHAMPION)
     with answering(tracking.uri):
-        logged = client.create_logged_model(tracking.experiment_id, name, source_run_id=run_id, tags={"digest": digest})
-        try:
-            _upload(tracking, logged, run_id, candidate)
-            client.finalize_logged_model(logged.model_id, "READY")
-            _ensure_model(tracking, name)
-            made = client.create_model_version(
-                name,
-                # The place itself and not models:/<id>, which a file store looks up in MLflow's global store.
-                source=logged.artifact_location,
-                run_id=run_id,
-                model_id=logged.model_id,
-                tags=dict(candidate.tags) | {"digest": digest},
-                description=candidate.description,
-            )
-        except BaseException:
-            with suppress(Exception):  # the reason of the failure matters more than its traces
-                client.delete_logged_model(logged.model_id)
-            raise
-        client.set_registered_model_alias(name, CHALLENGER, made.version)
-    challenger = RegisteredModel(name, str(made.version), CHALLENGER, digest, run_id, f"models:/{name}/{made.version}")
-    if promote and judged_against is not None:
-        reigning = champion(tracking, name)
-        promote = (reigning.version if reigning else "") == judged_against
-    return promote_to_champion(tracking, challenger) if promote else challenger
-
-
-def promote_to_champion(tracking: Tracking, model: RegisteredModel) -> RegisteredModel:
-    """Make a version the champion and remember the former one as ``previous``.
-
-    The alias is moved by one transaction: a reader finds the former champion or the new one, never none.
-
-    Raises:
-        OutsideError: The registry does not answer.
-    """
-    former = champion(tracking, model.name)
-    with answering(tracking.uri):
-        if former is not None and former.version != model.version:
-            tracking.client.set_registered_model_alias(model.name, PREVIOUS, former.version)
-        tracking.client.set_registered_model_alias(model.name, CHAMPION, model.version)
-    return _described(tracking, model.name, model.version, CHAMPION)
+        tracking.client.set_registered_model_alias(name, CHALLENGER, version)
+    if promote and not ledger.was_rolled_back(version):
+        with suppress(OvertakenError):  # it was judged against another champion than the one that reigns now
+            ledger.crown(before, version, "promoted", BY_GATES, judged_against)
+            return _registered(made, CHAMPION)
+    return _registered(made, CHALLENGER)
 
 
 def champion(tracking: Tracking, name: str, alias: str = CHAMPION) -> RegisteredModel | None:
@@ -137,30 +85,61 @@ def champion(tracking: Tracking, name: str, alias: str = CHAMPION) -> Registered
     Raises:
         OutsideError: The registry does not answer.
     """
-    found = _found(tracking, f"models:/{name}@{alias}")
+    found = version_at(tracking, f"models:/{name}@{alias}")
     return None if found is None else _registered(found, alias)
 
 
-def load_predictor(tracking: Tracking, uri: str) -> Path:
-    """The folder of the saved predictor behind ``models:/name/version`` or ``models:/name@alias``.
+def opponent_of(tracking: Tracking, name: str, digest: str) -> RegisteredModel | None:
+    """Whom a candidate with this digest has to be compared with: the champion.
 
-    Files of a server are downloaded into a folder that is the caller's to delete; local ones stay where they are.
+    When the champion is this very predictor, it is the one that the champion was compared with itself, so that a
+    second run on the same inputs makes the same comparison and not one of a model with itself. None: nobody.
+
+    Raises:
+        OutsideError: The registry does not answer.
+    """
+    found = version_at(tracking, f"models:/{name}@{CHAMPION}")
+    if found is None or found.tags.get(DIGEST) != digest:
+        return None if found is None else _registered(found, CHAMPION)
+    earlier = found.tags.get(JUDGED_AGAINST, "")
+    before = version_at(tracking, f"models:/{name}/{earlier}") if earlier else None
+    return None if before is None else _registered(before, "")
+
+
+def registered_at(tracking: Tracking, uri: str) -> RegisteredModel:
+    """The version behind ``models:/name/version`` or ``models:/name@alias``.
+
+    Raises:
+        OutsideError: The registry does not answer.
+        InputError: There is none.
+    """
+    found = version_at(tracking, uri)
+    if found is None:
+        raise InputError(f"model must be in the registry {shown(tracking.uri)}, got {uri}")
+    return _registered(found, uri.partition("@")[2])
+
+
+def load_predictor(tracking: Tracking, uri: str) -> Path:
+    """The folder of the saved predictor behind ``models:/name/version`` or ``models:/name@alias``, found undamaged.
+
+    Files of a server are kept below the home folder, by their digest; local ones stay where they are.
 
     Raises:
         OutsideError: The registry or its artifact store does not answer.
-        InputError: There is no such model.
+        InputError: There is no such model, or its files are not those that were registered.
     """
-    found = _found(tracking, uri)
+    found = version_at(tracking, uri)
     if found is None:
         raise InputError(f"model must be in the registry {shown(tracking.uri)}, got {uri}")
+    digest = found.tags.get(DIGEST, "")
+    if not digest:
+        raise InputError(f"model must be one that kintsugi has registered, version {found.version} of {uri} is not")
     place = f"{found.source}/artifacts/predictor"
     if place.startswith("file://"):
-        return Path(urllib.request.url2pathname(place.removeprefix("file://")))
-    from mlflow.artifacts import download_artifacts
-
-    # Not by its models:/ address, which MLflow looks up in its global store.
-    with answering(tracking.uri):
-        return Path(download_artifacts(artifact_uri=place, tracking_uri=tracking.uri))
+        folder = Path(urllib.request.url2pathname(place.removeprefix("file://")))
+        refuse_damaged(folder, digest, found.name, str(found.version))
+        return folder
+    return _downloaded(tracking, place, found, load_settings().home / "models" / digest)
 
 
 def tag_version(tracking: Tracking, model: RegisteredModel, tags: Mapping[str, str]) -> None:
@@ -174,78 +153,12 @@ def tag_version(tracking: Tracking, model: RegisteredModel, tags: Mapping[str, s
             tracking.client.set_model_version_tag(model.name, model.version, key, value)
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files in a folder.
+def version_at(tracking: Tracking, uri: str) -> "ModelVersion | None":
+    """What the registry says of ``models:/name/version`` or ``models:/name@alias``; None when there is no such thing.
 
     Raises:
-        InputError: It holds no file.
+        OutsideError: The registry does not answer.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    if not files:
-        raise InputError(f"folder of the predictor must hold its files, got {folder}")
-    sha = hashlib.sha256()
-    for path in files:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        sha.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
-    return sha.hexdigest()
-
-
-def quiet_pyfunc() -> ModuleType:
-    """MLflow's ``pyfunc``, without the warning about its own type hints that importing it prints."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
-        return importlib.import_module("mlflow.pyfunc")
-
-
-def requirements() -> list[str]:
-    """What a server needs to serve a model, in the versions it was made with."""
-    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in NEEDED_TO_SERVE]
-
-
-def _upload(tracking: Tracking, logged: Any, run_id: str, candidate: Candidate) -> None:
-    pyfunc = quiet_pyfunc()
-    from mlflow.models import Model, infer_signature
-
-    signature = infer_signature(candidate.example, _predict_example(candidate), params=None)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model")
-        # MLflow stores a folder under the folder's own name.
-        predictor = shutil.copytree(candidate.folder, Path(folder, "predictor"))
-        with _saving, warnings.catch_warnings():
-            # MLflow compares column names with a range, which pandas 3 still does but promises not to.
-            warnings.filterwarnings("ignore", "Operation with range is deprecated", DeprecationWarning)
-            pyfunc.save_model(
-                path=str(path),
-                mlflow_model=Model(
-                    artifact_path=logged.artifact_location,
-                    run_id=run_id,
-                    model_uuid=logged.model_id,
-                    model_id=logged.model_id,
-                ),
-                python_model=str(Path(__file__).with_name("serving_model.py")),
-                artifacts={"predictor": str(predictor)},
-                code_paths=[str(Path(components.__file__).parent)],
-                signature=signature,
-                input_example=candidate.example,
-                pip_requirements=requirements(),
-            )
-        for cache in list(path.rglob("__pycache__")):
-            shutil.rmtree(cache)
-        tracking.client.log_model_artifacts(logged.model_id, str(path))
-
-
-def _predict_example(candidate: Candidate) -> "pd.DataFrame":
-    from components.predictor import Predictor
-
-    try:
-        return Predictor.load(candidate.folder).predict(candidate.example)
-    except (KeyError, OSError, TypeError) as error:
-        raise InputError(
-            f"folder must hold a predictor that predicts its example, got {candidate.folder}: {error}"
-        ) from error
-
-
-def _found(tracking: Tracking, uri: str) -> "ModelVersion | None":
     from mlflow.exceptions import MlflowException
 
     name, at, alias = uri.removeprefix("models:/").partition("@")
@@ -261,6 +174,44 @@ def _found(tracking: Tracking, uri: str) -> "ModelVersion | None":
             raise
 
 
+def _twin(tracking: Tracking, name: str, digest: str, judged_against: str) -> "ModelVersion | None":
+    """The oldest version that is complete, undamaged, and says the same."""
+    wanted = {DIGEST: digest, JUDGED_AGAINST: judged_against}
+    for found in versions_of(tracking, name):
+        if found.status == "READY" and wanted.items() <= found.tags.items():
+            with suppress(InputError):
+                load_predictor(tracking, f"models:/{name}/{found.version}")
+                return found
+    return None
+
+
+def _made(tracking: Tracking, run_id: str, name: str, candidate: Candidate, about: Mapping[str, str]) -> "ModelVersion":
+    client = tracking.client
+    with answering(tracking.uri):
+        logged = client.create_logged_model(tracking.experiment_id, name, source_run_id=run_id, tags=dict(about))
+    identity = {"artifact_path": logged.artifact_location, "run_id": run_id}
+    identity |= {"model_uuid": logged.model_id, "model_id": logged.model_id}
+    try:
+        with packed(candidate, {"model": name, DIGEST: about[DIGEST]}, identity) as folder, answering(tracking.uri):
+            client.log_model_artifacts(logged.model_id, str(folder))
+        with answering(tracking.uri):
+            client.finalize_logged_model(logged.model_id, "READY")
+            _ensure_model(tracking, name)
+            return client.create_model_version(
+                name,
+                # The place itself and not models:/<id>, which a file store looks up in MLflow's global store.
+                source=logged.artifact_location,
+                run_id=run_id,
+                model_id=logged.model_id,
+                tags=dict(candidate.tags) | dict(about),
+                description=candidate.description,
+            )
+    except BaseException:
+        with suppress(Exception):  # the reason of the failure matters more than its traces
+            client.delete_logged_model(logged.model_id)
+        raise
+
+
 def _ensure_model(tracking: Tracking, name: str) -> None:
     from mlflow.exceptions import MlflowException
 
@@ -271,9 +222,26 @@ def _ensure_model(tracking: Tracking, name: str) -> None:
             raise
 
 
-def _described(tracking: Tracking, name: str, version: str, alias: str) -> RegisteredModel:
-    with answering(tracking.uri):
-        return _registered(tracking.client.get_model_version(name, version), alias)
+def _downloaded(tracking: Tracking, place: str, found: "ModelVersion", kept: Path) -> Path:
+    from mlflow.artifacts import download_artifacts
+
+    digest, named = kept.name, (found.name, str(found.version))
+    try:
+        with locked_file(kept.parent / ".lock"), scratch_folder(kept.parent) as scratch:
+            with suppress(InputError):  # absent, or damaged here: it is fetched again
+                refuse_damaged(kept, digest, *named)
+                os.utime(kept)  # what was used lately is not pruned
+                return kept
+            # Not by its models:/ address, which MLflow looks up in its global store.
+            with answering(tracking.uri):
+                fetched = download_artifacts(artifact_uri=place, dst_path=str(scratch), tracking_uri=tracking.uri)
+            refuse_damaged(Path(fetched), digest, *named)
+            if kept.exists():
+                kept.rename(scratch / "damaged")
+            Path(fetched).rename(kept)
+    except OSError as error:
+        raise OutsideError(f"model {found.name!r} cannot be kept below {kept.parent}: {error}") from error
+    return kept
 
 
 def _registered(found: "ModelVersion", alias: str) -> RegisteredModel:
@@ -281,7 +249,7 @@ def _registered(found: "ModelVersion", alias: str) -> RegisteredModel:
         name=found.name,
         version=str(found.version),
         alias=alias,
-        digest=found.tags.get("digest", ""),
+        digest=found.tags.get(DIGEST, ""),
         run_id=found.run_id or "",
         uri=f"models:/{found.name}/{found.version}",
     )

@@ -4,9 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from components.assessment import STEPS, Assessed, Chain
 from components.contracts import CausalGraph, Dataset, PriorKnowledge
 from components.evaluation import GateResult
@@ -15,6 +12,7 @@ from tasks.ingest import profile_of
 from tasks.registry import RegisteredModel
 from tasks.report_page import PICTURES, Registered, ReportStory, render_report
 from tasks.settings import shown
+from tasks.stage import Stage, stage
 from tasks.workspace import Workspace
 
 
@@ -41,18 +39,18 @@ class Told:
     model: RegisteredModel
 
 
-@task(name="report", cache_policy=NO_CACHE)
-def write_report(told: Told, work: Workspace) -> Path:
+@stage("report")
+def write_report(stage: Stage, told: Told) -> Path:
     """Write the page, keep it with the run, and link it from the run's page."""
-    with work.stage("report") as stage:
-        path = stage.folder / "report.html"
-        render_report(_story(told, work), path)
-        work.run.artifact(path)
-        links = {"report": path.as_uri()}
-        if url := work.tracking.run_url(work.run.run_id):
-            links["MLflow run"] = shown(url)
-        publish_links("links", links, f"Model {told.model.name}, version {told.model.version}, {told.model.alias}.")
-        return path
+    work = stage.work
+    path = work.folder / "report.html"
+    render_report(_story(told, work), path)
+    work.run.artifact(path)
+    links = {"report": path.as_uri()}
+    if url := work.tracking.run_url(work.run.run_id):
+        links["MLflow run"] = shown(url)
+    publish_links("links", links, f"Model {told.model.name}, version {told.model.version}, {told.model.alias}.")
+    return path
 
 
 def _story(told: Told, work: Workspace) -> ReportStory:
@@ -73,6 +71,6 @@ def _story(told: Told, work: Workspace) -> ReportStory:
         registered=Registered(told.model.name, told.model.version, told.model.alias, uri, shown(work.tracking.uri)),
         pictures={name: work.folder / f"{name}.png" for name in PICTURES},
         steps=STEPS,
-        timings=work.timing_table().round(1),
+        timings=work.timing_table()[["stage", "seconds"]].round(1),
         ladder=told.assessed.ladder,
     )

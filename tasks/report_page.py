@@ -111,7 +111,7 @@ def render_report(story: ReportStory, path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("report_page.html").render(_view(story))
+    page = environment.get_template("report_page.html").render(view_of(story))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -121,7 +121,8 @@ def render_report(story: ReportStory, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _view(story: ReportStory) -> dict[str, Any]:
+def view_of(story: ReportStory) -> dict[str, Any]:
+    """What a template shows: numbers as text, tables as columns and rows."""
     judged = [gate for gate in story.gates if gate.judged]
     failed = [gate for gate in judged if not gate.passed]
     return {
@@ -132,7 +133,7 @@ def _view(story: ReportStory) -> dict[str, Any]:
         "failed": failed,
         "headline": _headline(story.scorecard),
         "facts": _facts(story),
-        "batches": _table(
+        "batches": table_of(
             ["batch", "rows", "labeled positive", "share"],
             [[b.label, b.rows, b.positives, b.positives / b.rows if b.rows else np.nan] for b in story.dataset.batches],
         ),
@@ -173,7 +174,8 @@ def _number(value: object) -> str:
     return "—" if value is None else str(value)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]], ours: str = "") -> dict[str, Any]:
+def table_of(columns: Sequence[str], rows: Iterable[Sequence[object]], ours: str = "") -> dict[str, Any]:
+    """A table for a template: each column with whether it holds numbers, and rows of text."""
     values = [list(row) for row in rows]
     numeric = [
         any(isinstance(row[i], int | float | np.number) for row in values)
@@ -191,7 +193,7 @@ def _frame(frame: pd.DataFrame) -> dict[str, Any] | None:
     if frame.empty:
         return None
     names = [str(name).replace("_", " ") for name in frame.columns]
-    return _table(names, frame.itertuples(index=False, name=None))
+    return table_of(names, frame.itertuples(index=False, name=None))
 
 
 def _facts(story: ReportStory) -> dict[str, str]:
@@ -220,7 +222,7 @@ def _evidence(knowledge: PriorKnowledge | None) -> dict[str, Any] | None:
     if not knowledge or not knowledge.evidence:
         return None
     rows = [[e.claim, e.cause, e.effect, e.source, e.probability, e.note] for e in knowledge.evidence]
-    return _table(["claim", "cause", "effect", "source", "probability", "note"], rows)
+    return table_of(["claim", "cause", "effect", "source", "probability", "note"], rows)
 
 
 def _correction(story: ReportStory) -> dict[str, Any] | None:
@@ -234,7 +236,7 @@ def _correction(story: ReportStory) -> dict[str, Any] | None:
             (f"class prior of {story.correction.target}", story.correction.target_prior),
         ):
             rows.append([name, value.value, value.low, value.high, value.source])
-    return _table(["estimated", "value", "low", "high", "source"], rows) if rows else None
+    return table_of(["estimated", "value", "low", "high", "source"], rows) if rows else None
 
 
 def _drift(reports: Sequence[DriftReport]) -> dict[str, Any] | None:
@@ -243,7 +245,7 @@ def _drift(reports: Sequence[DriftReport]) -> dict[str, Any] | None:
         [r.batch, r.kind, r.statistic, r.p_value, r.outside, r.prior_before, r.prior_after, _moved(r), r.action]
         for r in reports
     ]
-    return _table([*columns, "action"], rows) if rows else None
+    return table_of([*columns, "action"], rows) if rows else None
 
 
 def _moved(report: DriftReport) -> str:
@@ -260,7 +262,7 @@ def _scores(scorecard: Scorecard) -> dict[str, Any]:
     found = {(s.model, s.metric): s for s in scorecard.scores if (s.batch, s.slice) == ("all", "all")}
     models = sorted(dict.fromkeys(model for model, _ in found), key=lambda name: name != OURS)
     rows = [[model, *(_interval(found.get((model, name))) for name in METRICS)] for model in models]
-    return _table(["model", *(metric.title for metric in METRICS.values())], rows, OURS)
+    return table_of(["model", *(metric.title for metric in METRICS.values())], rows, OURS)
 
 
 def _groups(scorecard: Scorecard) -> dict[str, Any] | None:
@@ -272,7 +274,7 @@ def _groups(scorecard: Scorecard) -> dict[str, Any] | None:
         [group.replace("=", ": "), count, *(_interval(found.get((group, name))) for name in names)]
         for group, count in counts.items()
     ]
-    return _table(["group", "rows", *(METRICS[name].title for name in names)], rows) if rows else None
+    return table_of(["group", "rows", *(METRICS[name].title for name in names)], rows) if rows else None
 
 
 def _limits(story: ReportStory) -> list[str]:

@@ -1,174 +1,221 @@
-"""A Prefect API of our own, for as long as a run lasts."""
+"""The programs that people and runs talk to: a Prefect API, an MLflow server, a worker."""
 
-import atexit
 import importlib.metadata
+import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
-from components.errors import OutsideError
+from tasks.processes import HOST, Address, Member, Process, family, send
+from tasks.processes import free_port as free_port  # for those who start a server of their own
+from tasks.settings import PREFIX
 
-HOST = "127.0.0.1"
 DATABASE = "prefect.db"
-LOG_LINES = 8
-GRACE_SECONDS = 5.0
-ATTEMPTS = 3
-
-# The server ends itself when its parent is gone, even by SIGKILL. A watch on the parent's pid, because the kernel's
-# own signal (PR_SET_PDEATHSIG) already fires when the thread that started the child ends.
-_GUARDED_PREFECT = """
-import os, runpy, signal, sys, threading, time
-parent = int(sys.argv.pop(1))
-def watch():
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(10)
-    os._exit(1)
-threading.Thread(target=watch, daemon=True).start()
-sys.argv[0] = "prefect"
-runpy.run_module("prefect", run_name="__main__", alter_sys=True)
-"""
+POOL = "kintsugi"
+SECRET_PLACES = (  # addresses of databases hold passwords; who does not need them does not get them
+    "MLFLOW_BACKEND_STORE_URI",
+    "MLFLOW_REGISTRY_STORE_URI",
+    "PREFECT_API_DATABASE_CONNECTION_URL",
+    "PREFECT_API_DATABASE_PASSWORD",
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+    "PREFECT_SERVER_DATABASE_PASSWORD",
+    f"{PREFIX}MLFLOW_STORE",
+    f"{PREFIX}PREFECT_DATABASE",
+)
+NO_TELEMETRY = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PYTHONUNBUFFERED": "1",
+}
 
 
-def free_port() -> int:
-    """A TCP port of this machine that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+class PrefectServer(Process):
+    """A Prefect API and its pages, with its state in a folder or a database of yours.
 
+    It needs 3 s to answer, 9 s on an empty folder for its migrations.
 
-class PrefectServer:
-    """A Prefect API on a free port of this machine, with its state in a folder.
-
-    ``start`` returns at once, so that the 3 s the server needs (9 s on an empty folder, for its migrations) pass
-    while the caller imports its own modules; ``wait`` returns when it answers.
+    ``port`` 0 is any free one. ``database_url`` is an ``sqlite+aiosqlite`` or ``postgresql+asyncpg`` URL; empty takes
+    the one in ``PREFECT_API_DATABASE_CONNECTION_URL``, or else a file in the folder.
     """
 
-    def __init__(self, home: Path) -> None:
-        self.folder = home / "prefect"
-        self.log = self.folder / "server.log"
-        self.port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+    called = "Prefect server"
+
+    def __init__(self, home: Path, port: int = 0, host: str = HOST, database_url: str = "") -> None:
+        self.folder, self.database_url = home / "prefect", database_url
+        super().__init__(self.folder / "server.log", Address(port, host))
+
+    @property
+    def page(self) -> str:
+        """Address of its pages; final once ``wait`` has returned."""
+        return self.address.url
 
     @property
     def url(self) -> str:
         """Address of the API; final once ``wait`` has returned."""
-        return f"http://{HOST}:{self.port}/api"
+        return f"{self.address.url}/api"
 
-    @property
-    def pid(self) -> int | None:
-        """Process id while it runs."""
-        return self._process.pid if self._process else None
-
-    def start(self) -> None:
-        """Start the server in the background; a second call does nothing.
-
-        Raises:
-            OutsideError: The folder cannot be written.
-        """
-        if self._process:
-            return
-        self.port = free_port()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+    def _prepare(self) -> None:
+        if not self.database_url:
             _from_template(self.folder / DATABASE)
-            log = self.log.open("wb")
-        except OSError as error:
-            raise OutsideError(
-                f"the Prefect server cannot write {self.log} ({error.strerror}); set KINTSUGI_HOME"
-            ) from error
-        with log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
-                [sys.executable, "-c", _GUARDED_PREFECT, str(os.getpid()), *self._command()],
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        atexit.register(self.stop)
-
-    def wait(self, timeout: float = 120.0) -> str:
-        """The URL of the API, once it answers; a port that was taken meanwhile is replaced by another.
-
-        Raises:
-            OutsideError: The server ended, or did not answer within ``timeout`` seconds.
-        """
-        self.start()
-        attempts, deadline = 1, time.monotonic() + timeout
-        while not self._healthy():
-            if self._process is None or self._process.poll() is not None:
-                last = self._last_words()
-                self.stop()
-                if "already in use" not in last or attempts == ATTEMPTS:
-                    raise OutsideError(f"the Prefect server ended before it answered; its log {self.log} ends: {last}")
-                attempts += 1
-                self.start()
-            if time.monotonic() > deadline:
-                last = self._last_words()
-                self.stop()
-                raise OutsideError(
-                    f"the Prefect server did not answer within {timeout:g} s; its log {self.log} ends: {last}"
-                )
-            time.sleep(0.05)
-        return self.url
-
-    def stop(self) -> None:
-        """End the server: SIGTERM, and SIGKILL for its whole session after a grace time. Safe to call twice."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        atexit.unregister(self.stop)
-        process.terminate()
-        try:
-            process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            _kill_session(process.pid)
-            process.wait()
 
     def _command(self) -> list[str]:
-        return ["server", "start", "--host", HOST, "--port", str(self.port)]
+        return ["prefect", "server", "start", "--host", self.address.host, "--port", str(self.port)]
 
     def _environment(self) -> dict[str, str]:
-        inherited = {
-            name: value for name, value in os.environ.items() if name not in ("PREFECT_API_URL", "PREFECT_PROFILE")
-        }
-        return inherited | {
-            "DO_NOT_TRACK": "true",
+        inherited = _inherited("PREFECT_API_URL", "PREFECT_PROFILE")
+        own = NO_TELEMETRY | {
             "PREFECT_HOME": str(self.folder),
             "PREFECT_LOCAL_STORAGE_PATH": str(self.folder / "storage"),
             "PREFECT_LOGGING_LEVEL": "WARNING",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            # The server's own pages need no other origin, and pages of other sites must not order runs here.
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": inherited.get("PREFECT_SERVER_CORS_ALLOWED_ORIGINS", self.page),
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-            "PREFECT_UI_API_URL": self.url,
-            "PREFECT_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-            "PYTHONUNBUFFERED": "1",
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            "PREFECT_UI_API_URL": "/api",  # under whichever name the browser knows this machine
         }
+        if self.database_url:
+            own["PREFECT_API_DATABASE_CONNECTION_URL"] = self.database_url
+        return inherited | own
 
-    def _healthy(self) -> bool:
+    def _ready(self) -> bool:
+        return answers(f"{self.url}/health")
+
+
+class MlflowServer(Process):
+    """An MLflow tracking server and registry, with its pages.
+
+    It checks the host that a request names (``MLFLOW_SERVER_ALLOWED_HOSTS`` allows more than this machine's own), and
+    hands artifacts on itself, so that a run needs no access to the place where they are kept.
+
+    ``port`` 0 is any free one. ``store_uri`` is an SQLAlchemy URL, ``artifacts`` a folder or a URL such as
+    ``s3://bucket/path``; empty takes MLflow's own ``MLFLOW_BACKEND_STORE_URI`` and ``MLFLOW_ARTIFACTS_DESTINATION``, or
+    else the file and the folder in ``home`` that runs without a server use as well.
+    """
+
+    called = "MLflow server"
+
+    def __init__(self, home: Path, port: int = 0, host: str = HOST, store_uri: str = "", artifacts: str = "") -> None:
+        self.home, self.store_uri, self.artifacts = home, store_uri, artifacts
+        super().__init__(home / "mlflow.log", Address(port, host))
+
+    @property
+    def url(self) -> str:
+        """Address of its pages and its API; final once ``wait`` has returned."""
+        return self.address.url
+
+    def _command(self) -> list[str]:
+        return ["mlflow", "server", "--host", self.address.host, "--port", str(self.port), "--workers", "1"]
+
+    def _environment(self) -> dict[str, str]:
+        inherited = _inherited("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+        own = NO_TELEMETRY | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # else it starts seven more processes
+        for name, given, usual in (
+            ("MLFLOW_BACKEND_STORE_URI", self.store_uri, f"sqlite:///{self.home / 'mlflow.db'}"),
+            ("MLFLOW_ARTIFACTS_DESTINATION", self.artifacts, str(self.home / "artifacts")),
+        ):
+            # By the environment: what stands in a command can be read by all users of the machine.
+            own[name] = given or inherited.get(name, usual)
+        return inherited | own
+
+    def _ready(self) -> bool:
+        return answers(f"{self.url}/health")
+
+
+class Worker(Process):
+    """A worker of Prefect: runs what others order, each run in a process of its own.
+
+    The runs use the Prefect API at ``api_url``, the MLflow server at ``tracking_uri`` and the folder ``home``.
+    """
+
+    called = "worker"
+
+    def __init__(self, home: Path, api_url: str, tracking_uri: str, name: str = POOL, pool: str = POOL) -> None:
+        self.home, self.api_url, self.tracking_uri, self.name, self.pool = home, api_url, tracking_uri, name, pool
+        self._before: str | None = None
+        super().__init__(home / "prefect" / "worker.log")
+
+    def _prepare(self) -> None:
+        self._before = self._heard()
+
+    def _command(self) -> list[str]:
+        return ["prefect", "worker", "start", "--pool", self.pool, "--name", self.name, "--type", "process"]
+
+    def _environment(self) -> dict[str, str]:
+        folder = self.home / "prefect"
+        inherited = {
+            name: value for name, value in os.environ.items() if name not in (*SECRET_PLACES, "PREFECT_PROFILE")
+        }
+        return (
+            inherited
+            | NO_TELEMETRY
+            | {
+                "KINTSUGI_HOME": str(self.home),
+                "KINTSUGI_PREFECT_API_URL": self.api_url,
+                "KINTSUGI_TRACKING_URI": self.tracking_uri,
+                "MLFLOW_TRACKING_URI": self.tracking_uri,
+                "PREFECT_API_URL": self.api_url,
+                "PREFECT_HOME": str(folder),
+                "PREFECT_LOCAL_STORAGE_PATH": str(folder / "storage"),
+                # The pages show every line; the log is for the worker's own troubles, and must not grow for ever.
+                "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+                "PREFECT_WORKER_QUERY_SECONDS": os.environ.get("PREFECT_WORKER_QUERY_SECONDS", "5"),
+            }
+        )
+
+    def _ready(self) -> bool:
+        """Whether the API has heard of it since it was started."""
+        return self._heard() not in (None, self._before)
+
+    def _heard(self) -> str | None:
+        """When the API last heard of a worker of this name."""
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=2) as answer:  # noqa: S310 - our own http address
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+            known = asked(f"{self.api_url}/work_pools/{self.pool}/workers/filter", {})
+        except OSError:
+            return self._before
+        return next((str(worker["last_heartbeat_time"]) for worker in known if worker["name"] == self.name), None)
 
-    def _last_words(self) -> str:
-        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        return " | ".join(lines[-LOG_LINES:]) or "(empty)"
+    def _end(self, process: "subprocess.Popen[bytes]") -> list[Member]:
+        """A worker that is told to end goes on as long as its runs do; so the runs are told, and end as crashed."""
+        process.send_signal(signal.SIGSTOP)  # it starts nothing between the look at its children and its end
+        members = family(process.pid)
+        process.kill()
+        for member in members:
+            if member.parent == process.pid:
+                send(member, signal.SIGTERM)
+        return members
+
+
+def answers(url: str) -> bool:
+    """Whether a server says 200 there."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own http address
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def asked(url: str, question: Mapping[str, object]) -> Any:
+    """What a server answers to a question in JSON.
+
+    Raises:
+        OSError: It does not answer, or with an error.
+    """
+    request = urllib.request.Request(  # noqa: S310 - our own http address
+        url, json.dumps(question).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        return json.load(answer)
 
 
 def template() -> Path:
@@ -190,13 +237,6 @@ def prepare_template() -> None:
         part.replace(template())
 
 
-def _from_template(database: Path) -> None:
-    if template().exists() and not database.exists():
-        part = database.with_suffix(f".{os.getpid()}.part")
-        shutil.copyfile(template(), part)
-        part.replace(database)
-
-
 @contextmanager
 def embedded_prefect(home: Path) -> Iterator[str]:
     """A Prefect API with its state in ``home/prefect``; gives its URL and stops it at the end, whatever happens.
@@ -206,13 +246,19 @@ def embedded_prefect(home: Path) -> Iterator[str]:
     """
     server = PrefectServer(home)
     try:
-        yield server.wait()
+        server.wait()
+        yield server.url
     finally:
         server.stop()
 
 
-def _kill_session(leader: int) -> None:
-    try:
-        os.killpg(leader, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _from_template(database: Path) -> None:
+    if template().exists() and not database.exists():
+        part = database.with_suffix(f".{os.getpid()}.part")
+        shutil.copyfile(template(), part)
+        part.replace(database)
+
+
+def _inherited(*without: str) -> dict[str, str]:
+    """The environment of a server: this process's, without what concerns runs only."""
+    return {name: value for name, value in os.environ.items() if name not in without and not name.startswith(PREFIX)}

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
@@ -12,17 +13,25 @@ class ServedPredictor(PythonModel):
     """A predictor behind MLflow's calling convention."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the predictor that was registered; MLflow demands the name ``context``."""
+        """Load the predictor that was registered, found undamaged; MLflow demands the name ``context``."""
+        from components.integrity import refuse_damaged
         from components.predictor import Predictor
 
-        self._predictor = Predictor.load(Path(context.artifacts["predictor"]))
+        folder, about = Path(context.artifacts["predictor"]), context.model_config
+        refuse_damaged(folder, about["digest"], about["model"])
+        self._predictor = Predictor.load(folder)
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """One row for every row of ``model_input``: probability, uncertainty, outside_support."""
+        from components.errors import InputError
+
         del context, params
-        return self._predictor.predict(model_input)
+        try:
+            return self._predictor.predict(model_input)
+        except InputError as error:  # a server answers 400 and the sentence, and not 500 and its own code
+            raise MlflowException.invalid_parameter_value(str(error)) from error
 
 
 set_model(ServedPredictor())

@@ -3,13 +3,15 @@
 import difflib
 import os
 from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from components.confinement import Folders
 from components.errors import InputError
+from components.secrets import masked
+from components.secrets import shown as shown  # an address as it may be shown
 
 PREFIX = "KINTSUGI_"
 QUIET = {
@@ -35,20 +37,46 @@ class Settings(BaseSettings):
         title="Home folder",
         description="The folder that holds everything Kintsugi writes: data, runs, answers, tracking, artifacts.",
     )
+    data_folders: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        title="Folders with data",
+        description="Folders that runs may read, joined by colons. Empty: the folder data in the home folder for runs "
+        "that others order through a worker, everything for the command line.",
+    )
     tracking_uri: str = Field(
         default="",
+        repr=False,
         title="Tracking server",
         description="URL of an MLflow tracking server. Empty: an SQLite file in the home folder.",
     )
     prefect_api_url: str = Field(
         default="",
+        repr=False,
         title="Prefect API",
         description="URL of a Prefect API, ending in /api. Empty: one is started for the run and stopped after it.",
     )
-    runner: Literal["inline", "threads"] = Field(
+    prefect_database: SecretStr = Field(
+        default=SecretStr(""),
+        title="Database of the Prefect server",
+        description="URL for the server that kintsugi ui starts, as postgresql+asyncpg://name:password@host/database. "
+        "Empty: an SQLite file in the home folder.",
+    )
+    mlflow_store: SecretStr = Field(
+        default=SecretStr(""),
+        title="Database of the MLflow server",
+        description="URL for the server that kintsugi ui starts, as postgresql://name:password@host/database. "
+        "Empty: an SQLite file in the home folder.",
+    )
+    mlflow_artifacts: str = Field(
+        default="",
+        title="Artifacts of the MLflow server",
+        description="Folder or URL, as s3://bucket/path, for the server that kintsugi ui starts. "
+        "Empty: a folder in the home folder.",
+    )
+    runner: Literal["inline", "threads", "ray"] = Field(
         default="threads",
         title="Task runner",
-        description="How stages that do not wait for each other run: one after the other, or in threads.",
+        description="Where stages run: here, one after the other; here, in threads; or each on a worker of Ray.",
     )
     map: Literal["inline", "threads", "processes", "ray"] = Field(
         default="processes",
@@ -66,6 +94,24 @@ class Settings(BaseSettings):
         title="Ray cluster",
         description="Address of a running Ray cluster. local: Ray is started for the run and stopped after it.",
     )
+    training_workers: int = Field(
+        default=1,
+        ge=1,
+        title="Training workers",
+        description="Number of Ray's workers that share the rows of every training step. 1: training is not shared.",
+    )
+    gpus_per_worker: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        title="GPUs per training worker",
+        description="Share of a GPU that each of several training workers asks for where Ray has any. 0: none.",
+    )
+    reuse: bool = Field(
+        default=True,
+        title="Reuse finished stages",
+        description="Whether a stage whose method and inputs have not changed is taken from the home folder's store.",
+    )
     llm: Literal["none", "embedded", "endpoint"] = Field(
         default="embedded",
         title="Language model",
@@ -73,6 +119,7 @@ class Settings(BaseSettings):
     )
     llm_base_url: str = Field(
         default="",
+        repr=False,
         title="Endpoint of the language model",
         description="URL of an OpenAI-compatible endpoint, usually ending in /v1. Only for llm=endpoint.",
     )
@@ -103,10 +150,24 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         return path and path.expanduser().absolute()
 
+    @field_validator("data_folders", mode="before")
+    @classmethod
+    def _folders(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(Path(part).expanduser().absolute() for part in value.split(os.pathsep) if part)
+
     @field_validator("llm_model_path", mode="before")
     @classmethod
     def _nothing(cls, value: object) -> object:
         return None if value == "" else value
+
+    @property
+    def readable(self) -> Folders | None:
+        """The folders that what a specification names must lie in; None where the caller may read what they can."""
+        if self.data_folders or ordered_by_another():
+            return Folders(self.data_folders or (self.home / "data",))
+        return None
 
     @property
     def database(self) -> Path:
@@ -127,6 +188,16 @@ class Settings(BaseSettings):
     def datasets(self) -> Path:
         """Ingested datasets, one folder each."""
         return self.home / "datasets"
+
+    @property
+    def downloads(self) -> Path:
+        """Files that sources have downloaded, one folder a source."""
+        return self.home / "downloads"
+
+    @property
+    def stages(self) -> Path:
+        """What finished stages made, by content."""
+        return self.home / "stages"
 
     @property
     def answers(self) -> Path:
@@ -163,12 +234,9 @@ def load_settings() -> Settings:
         ) from None
 
 
-def shown(url: str) -> str:
-    """An address as it may be shown: without the name and password in it."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def ordered_by_another() -> bool:
+    """Whether a worker started this process: by the run form, the API, a schedule or an event, not by its own user."""
+    return bool(os.environ.get("PREFECT__FLOW_RUN_ID"))
 
 
 def quiet_environment() -> None:
@@ -183,5 +251,5 @@ def quiet_environment() -> None:
 def _sentence(place: tuple[int | str, ...], rule: str, value: object) -> str:
     name = PREFIX + str(place[0]).upper()
     wanted = rule.removeprefix("Input should be ").removeprefix("a valid ")
-    shown = "" if "KEY" in name else f", got {str(value)!r}"
-    return f"{name} must be {wanted}{shown}"
+    got = "" if "KEY" in name else f", got {masked(shown(str(value)))!r}"
+    return f"{name} must be {wanted}{got}"

@@ -1,6 +1,7 @@
 """One tracked run while it goes on: its parameters, metrics, files and end."""
 
 import json
+import logging
 import math
 import os
 import re
@@ -10,13 +11,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from components.contracts import Column, Dataset
 from components.errors import OutsideError
-from tasks.settings import shown
+from components.secrets import masked, shown, speakable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,14 +35,19 @@ SERVER_FAULTS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXC
 COLUMN_TYPES = {"number": "double", "flag": "double", "category": "string", "time": "datetime"}
 
 
+_stopped: set[str] = set()  # ids of runs of this process that a person or the machine has stopped
+
+
 class TrackedRun:
     """One run while it goes on, and the report to lend to what it does.
 
-    Metrics are kept and sent together, at the latest two seconds after the next one arrives and at the end.
+    Metrics are kept and sent together, at the latest two seconds after the next one arrives and at the end. When the
+    run with the id ``parent`` has been stopped, the next report stops this one too: a signal reaches the main thread
+    only, and the stages that go on in others would be waited for.
     """
 
-    def __init__(self, client: "MlflowClient", uri: str, run_id: str) -> None:
-        self.run_id = run_id
+    def __init__(self, client: "MlflowClient", uri: str, run_id: str, parent: str = "") -> None:
+        self.run_id, self._parent = run_id, parent
         self._client, self._uri = client, uri
         self._kept: list[tuple[str, float, int, int]] = []
         self._lock = threading.Lock()
@@ -48,8 +55,17 @@ class TrackedRun:
         self._wall, self._cpu = time.monotonic(), _cpu_seconds()
 
     def __call__(self, step: int, total: int, metrics: Mapping[str, float]) -> None:
-        """Keep the metrics of one step; a store that does not answer is tried again later."""
+        """Keep the metrics of one step; a store that does not answer is tried again later.
+
+        Raises:
+            KeyboardInterrupt: The run that this one is a part of has been stopped.
+        """
         del total
+        if self._parent in _stopped:
+            raise KeyboardInterrupt
+        self._keep(step, metrics)
+
+    def _keep(self, step: int, metrics: Mapping[str, float]) -> None:
         now = time.time_ns() // 1_000_000
         with self._lock:
             self._kept += [(safe(name), float(value), now, step) for name, value in metrics.items()]
@@ -59,7 +75,7 @@ class TrackedRun:
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Metrics of the run as a whole."""
-        self(0, 1, values)
+        self._keep(0, values)
 
     def flush(self, final: bool = True) -> None:
         """Send what is kept.
@@ -141,17 +157,23 @@ class TrackedRun:
         with answering(self._uri):
             self._client.log_inputs(self.run_id, [used])
 
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        """Another process gets a run of its own to log to; what is kept here is sent from here."""
+        return reopened, (self._uri, self.run_id)
+
     def __enter__(self) -> "TrackedRun":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and not isinstance(error, Exception):
+            _stopped.add(self.run_id)
         try:
             self.metrics({"wall_seconds": time.monotonic() - self._wall, "cpu_seconds": _cpu_seconds() - self._cpu})
             self.flush()
             if error is not None:
-                self.tags({"exception": f"{type(error).__name__}: {error}"})
+                self.tags({"exception": masked(f"{type(error).__name__}: {error}")})
             status = "FINISHED" if error is None else "FAILED" if isinstance(error, Exception) else "KILLED"
             with answering(self._uri):
                 self._client.set_terminated(self.run_id, status)
@@ -159,6 +181,23 @@ class TrackedRun:
             if error is None:
                 raise
             error.add_note(f"and tracking could not be told: {lost}")
+
+
+def reopened(uri: str, run_id: str) -> TrackedRun:
+    """A run that goes on elsewhere, to log to from here."""
+    return TrackedRun(client_of(uri), uri, run_id)
+
+
+@lru_cache
+def client_of(uri: str) -> "MlflowClient":
+    """The client of this process for the store at ``uri``."""
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):  # they announce every table they create
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # It prints a page before it raises what becomes one sentence here.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 @contextmanager
@@ -175,15 +214,15 @@ def answering(uri: str) -> Iterator[None]:
         yield
     except RestException as error:
         if error.error_code in SERVER_FAULTS:
-            raise unanswered(uri, error) from error
+            raise unanswered(uri, error) from speakable(error)
         raise
     except MlflowException as error:
         causes = ("API request to", "OperationalError", "Max retries")
         if any(cause in str(error) for cause in causes):
-            raise unanswered(uri, error) from error
+            raise unanswered(uri, error) from speakable(error)
         raise
     except (OSError, sqlalchemy.exc.OperationalError) as error:
-        raise unanswered(uri, error) from error
+        raise unanswered(uri, error) from speakable(error)
 
 
 def flatten(value: object, name: str = "") -> dict[str, str]:
@@ -204,11 +243,15 @@ def flatten(value: object, name: str = "") -> dict[str, str]:
 
 def unanswered(uri: str, error: Exception) -> OutsideError:
     """The sentence for a store that does not answer."""
-    first = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    return OutsideError(
-        f"the tracking store {shown(uri)} does not answer ({first}); start it, or unset KINTSUGI_TRACKING_URI "
-        "to track in a file of the home folder"
+    said = masked(error)
+    driver = re.search(r"^\(?[\w.]+Error\) (.+)$", said, re.MULTILINE)  # as SQLAlchemy quotes it
+    first = driver[1] if driver else (said.splitlines() or [type(error).__name__])[0]
+    remedy = (
+        "see whether its folder is there, has room and can be written, or set KINTSUGI_HOME"
+        if uri.startswith("sqlite")
+        else "start it, or unset KINTSUGI_TRACKING_URI to track in a file of the home folder"
     )
+    return OutsideError(f"the tracking store {shown(uri)} does not answer ({first[:200]}); {remedy}")
 
 
 def safe(name: str) -> str:

@@ -4,20 +4,21 @@ Runs are named by their id in every call: MLflow's own active run is a stack per
 worker threads would not share with the flow.
 """
 
-import logging
 import os
 import sqlite3
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.errors import InputError, OutsideError
+from components.secrets import filled, shown, speakable
+from tasks.locks import locked_file
+from tasks.secrets import secret
 from tasks.settings import Settings
-from tasks.tracked_run import TrackedRun, answering, safe, unanswered
+from tasks.tracked_run import TrackedRun, answering, client_of, safe, unanswered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,14 +42,14 @@ class Tracking:
         experiment_id: Its id in the store.
     """
 
-    uri: str
+    uri: str = field(repr=False)
     experiment: str
     experiment_id: str
 
     @property
     def client(self) -> "MlflowClient":
         """The client of this process for this store."""
-        return _client(self.uri)
+        return client_of(self.uri)
 
     @contextmanager
     def tracked_run(self, name: str, tags: Mapping[str, str] | None = None) -> Iterator[TrackedRun]:
@@ -61,13 +62,15 @@ class Tracking:
             yield run
 
     @contextmanager
-    def stage(self, name: str, method: object | None, parent: str) -> Iterator[TrackedRun]:
+    def stage(
+        self, name: str, method: object | None, parent: str, tags: Mapping[str, str] | None = None
+    ) -> Iterator[TrackedRun]:
         """A run nested in the run with the id ``parent``, with the fields of ``method`` as its parameters.
 
         Raises:
             OutsideError: The store does not answer.
         """
-        with self._run(name, {"mlflow.parentRunId": parent}) as run:
+        with self._run(name, {"mlflow.parentRunId": parent, **(tags or {})}) as run:
             run.parameters(method)
             yield run
 
@@ -75,14 +78,14 @@ class Tracking:
         """Where a person can see a run in a browser; empty for a store that is a file."""
         if not self.uri.startswith("http"):
             return ""
-        return f"{self.uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{run_id}"
+        return f"{shown(self.uri).rstrip('/')}/#/experiments/{self.experiment_id}/runs/{run_id}"
 
     @contextmanager
     def _run(self, name: str, tags: dict[str, str]) -> Iterator[TrackedRun]:
         tags |= {"mlflow.source.name": "kintsugi", "mlflow.source.type": "LOCAL"}
         with answering(self.uri):
             created = self.client.create_run(self.experiment_id, tags=tags, run_name=name)
-        with TrackedRun(self.client, self.uri, created.info.run_id) as run:
+        with TrackedRun(self.client, self.uri, created.info.run_id, tags.get("mlflow.parentRunId", "")) as run:
             yield run
 
 
@@ -95,19 +98,29 @@ def open_tracking(settings: Settings, experiment: str) -> Tracking:
     """
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
-    uri = settings.tracking_uri or f"sqlite:///{settings.database}"
+    uri = filled("KINTSUGI_TRACKING_URI", settings.tracking_uri, secret) or f"sqlite:///{settings.database}"
     if uri.startswith("http"):
         _knock(uri)
     elif not settings.tracking_uri:
         _prepare(settings)
-    with answering(uri):
+    with answering(uri), _making_tables(settings):
         return Tracking(uri, experiment, _experiment_id(uri, experiment, settings.artifacts))
+
+
+@contextmanager
+def _making_tables(settings: Settings) -> Iterator[None]:
+    """Who opens a store in a file first makes its tables; a second process would stumble over half of them."""
+    if settings.tracking_uri:
+        yield
+    else:
+        with locked_file(settings.home / ".tracking-lock"):
+            yield
 
 
 def _experiment_id(uri: str, name: str, artifacts: Path) -> str:
     from mlflow.exceptions import MlflowException
 
-    client = _client(uri)
+    client = client_of(uri)
     found = client.get_experiment_by_name(name)
     if found is None:
         # A server decides itself where artifacts go; a file store would put them below the working directory.
@@ -121,15 +134,6 @@ def _experiment_id(uri: str, name: str, artifacts: Path) -> str:
     if found.lifecycle_stage != "active":
         raise InputError(f"experiment {name!r} was deleted in MLflow; restore it or choose another name")
     return str(found.experiment_id)
-
-
-@lru_cache
-def _client(uri: str) -> "MlflowClient":
-    from mlflow import MlflowClient
-
-    for name in ("mlflow", "alembic"):  # they announce every table they create
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def _prepare(settings: Settings) -> None:
@@ -146,7 +150,8 @@ def _prepare(settings: Settings) -> None:
 
 def _knock(uri: str) -> None:
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=KNOCK_SECONDS):  # noqa: S310 - http(s) only
+        # The health page wants no user, and urllib would take one for a part of the host.
+        with urllib.request.urlopen(f"{shown(uri).rstrip('/')}/health", timeout=KNOCK_SECONDS):  # noqa: S310 - http(s) only
             return
     except (OSError, ValueError) as error:
-        raise unanswered(uri, error) from error
+        raise unanswered(uri, error) from speakable(error)

@@ -3,33 +3,30 @@
 from collections.abc import Sequence
 
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from components.contracts import Dataset
 from components.pictures.learning import draw_tuning
 from components.state import State
 from components.tuning import PosteriorTuning, TunedState
-from tasks.workspace import Workspace
+from tasks.stage import Keeping, Stage, stage
 
 
-@task(name="tune", cache_policy=NO_CACHE)
+@stage("tune", Keeping())
 def tune_posterior(
-    method: PosteriorTuning, dataset: Dataset, states: Sequence[tuple[int, State]], work: Workspace
+    stage: Stage, method: PosteriorTuning, dataset: Dataset, states: Sequence[tuple[int, State]]
 ) -> tuple[TunedState, ...]:
     """Tune the state that stood after each batch; the last one goes on to the registry."""
-    with work.stage("tune", method) as stage:
-        tuned = []
-        for number, (batch, state) in enumerate(states):
-            tuned.append(method.tune(dataset, batch, state))
-            last = tuned[-1].rounds[-1] if tuned[-1].rounds else None
-            stage.report(number, len(states), {"checking_risk": last.checking} if last else {})
-        ledger = ledger_of(tuned[-1])
-        if len(ledger):
-            draw_tuning(ledger, stage.folder / "tuning.png")
-            stage.run.artifact(stage.folder / "tuning.png")
-            stage.run.table(ledger, "tuning")
-        return tuple(tuned)
+    tuned = []
+    for number, (batch, state) in enumerate(states):
+        tuned.append(method.tune(dataset, batch, state))
+        last = tuned[-1].rounds[-1] if tuned[-1].rounds else None
+        stage.report(number, len(states), {"checking_risk": last.checking} if last else {})
+    ledger = ledger_of(tuned[-1])
+    if len(ledger):
+        draw_tuning(ledger, stage.folder / "tuning.png")
+        stage.file("tuning.png")
+        stage.table(ledger, "tuning")
+    return tuple(tuned)
 
 
 def ledger_of(tuned: TunedState) -> pd.DataFrame:

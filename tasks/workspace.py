@@ -1,10 +1,11 @@
 """What every stage of a run shares: settings, tracking, progress, a folder, and how long each stage took."""
 
+import json
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -12,45 +13,18 @@ import pandas as pd
 
 from components.errors import OutsideError
 from components.ports import Report
+from tasks.leftovers import OWNER, in_use, owner
 from tasks.progress import Progress, combine
 from tasks.settings import Settings, quiet_environment
 from tasks.tracked_run import TrackedRun
 from tasks.tracking import Tracking, open_tracking
 
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage while it goes on.
-
-    Attributes:
-        run: Its nested tracked run.
-        report: Takes the metrics of its steps: tracked and shown.
-        folder: For what it makes.
-    """
-
-    run: TrackedRun
-    report: Report
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How long a stage took.
-
-    Attributes:
-        stage: Its name.
-        seconds: Wall seconds, tracking and artifacts included.
-        work: Wall seconds between the start and the end of its tracked run.
-    """
-
-    stage: str
-    seconds: float
-    work: float
+TIMINGS = "timings.jsonl"
 
 
 @dataclass(frozen=True, eq=False)
 class Workspace:
-    """The surroundings of one run.
+    """The surroundings of one run; they can be handed to any process that sees the same home folder.
 
     Attributes:
         settings: Where it happens.
@@ -58,7 +32,6 @@ class Workspace:
         run: Its parent run.
         progress: What a person sees of it.
         folder: For its report, pictures and models.
-        timings: One entry a finished stage.
     """
 
     settings: Settings
@@ -66,25 +39,32 @@ class Workspace:
     run: TrackedRun
     progress: Progress
     folder: Path
-    timings: list[Timing] = field(default_factory=list)
 
     @contextmanager
-    def stage(self, name: str, method: object | None = None) -> Iterator[Stage]:
-        """A stage of the run: a nested tracked run with the method's fields, and a bar for the person who waits."""
+    def stage(
+        self, name: str, method: object | None = None, reused: bool = False
+    ) -> Iterator[tuple[TrackedRun, Report]]:
+        """A stage of the run: a nested tracked run with the method's fields, a bar for who waits, and its time."""
         begin = time.monotonic()
-        with self.progress.stage(name) as shown, self.tracking.stage(name, method, self.run.run_id) as run:
-            started = time.monotonic()
-            yield Stage(run, combine(run, shown), self.folder)
-            worked = time.monotonic() - started
-        self.timings.append(Timing(name, time.monotonic() - begin, worked))
+        with (
+            self.progress.stage(name, "reused" if reused else "done") as shown,
+            self.tracking.stage(name, method, self.run.run_id, {OWNER: owner(self.settings)}) as run,
+        ):
+            yield run, combine(run, shown)
+        line = json.dumps({"stage": name, "seconds": time.monotonic() - begin, "reused": reused})
+        with (self.folder / TIMINGS).open("a", encoding="utf-8") as file:  # one write: stages may end at once
+            file.write(line + "\n")
+
+    def timing_table(self) -> pd.DataFrame:
+        """One row a finished stage: its name, its seconds (tracking and artifacts included), whether it was reused."""
+        file = self.folder / TIMINGS
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return pd.DataFrame([json.loads(line) for line in lines], columns=["stage", "seconds", "reused"])
 
     def seconds(self) -> tuple[tuple[str, float], ...]:
         """Name and seconds of every finished stage."""
-        return tuple((timing.stage, timing.seconds) for timing in self.timings)
-
-    def timing_table(self) -> pd.DataFrame:
-        """One row a finished stage."""
-        return pd.DataFrame([{"stage": timing.stage, "seconds": timing.seconds} for timing in self.timings])
+        table = self.timing_table()
+        return tuple(zip(table["stage"], table["seconds"].astype(float), strict=True))
 
 
 @contextmanager
@@ -98,12 +78,14 @@ def open_workspace(flow: str, name: str, settings: Settings, parameters: object)
     moment = datetime.now().astimezone().strftime("%Y-%m-%d %H.%M.%S")
     try:
         settings.runs.mkdir(parents=True, exist_ok=True)
+        settings.stages.mkdir(exist_ok=True)
     except OSError as error:
         raise OutsideError(
             f"home folder {settings.home} must be writable ({error.strerror}); set KINTSUGI_HOME"
         ) from error
     tracking = open_tracking(settings, f"kintsugi-{name}")
-    with tracking.tracked_run(f"{flow} {moment}", {"kintsugi.flow": flow}) as run:
+    tags = {"kintsugi.flow": flow, OWNER: owner(settings)}
+    with in_use(settings, tracking), tracking.tracked_run(f"{flow} {moment}", tags) as run:
         run.parameters(parameters)
         folder = settings.runs / re.sub(r"[^\w.-]+", "-", f"{flow} {name} {moment} {run.run_id[:6]}")
         folder.mkdir()

@@ -5,6 +5,7 @@ labeled, and the numbers move a little from year to year. Prefect reads the addr
 imported, which happens before any server runs here, so every call of a flow is wrapped in ``temporary_settings``.
 """
 
+import importlib
 import os
 import shutil
 import sys
@@ -121,12 +122,19 @@ def write_toy(folder: Path, frame: pd.DataFrame, **changes: Any) -> Path:
     return path
 
 
+def copied(home: Path, target: Path) -> Path:
+    """Another home whose registry begins with the models of ``home``; their files stay where they are."""
+    target.mkdir(parents=True)
+    shutil.copy(home / "mlflow.db", target / "mlflow.db")
+    return target
+
+
 class Toy:
     """How the tests make tables and specifications of the toy world."""
 
     small, gates, impossible = SMALL, "gates.yaml", "impossible.yaml"
     specification, predictors, years = SPECIFICATION, PREDICTORS, YEARS
-    visits, write = staticmethod(visits), staticmethod(write_toy)
+    visits, write, copied = staticmethod(visits), staticmethod(write_toy), staticmethod(copied)
 
 
 @pytest.fixture(scope="session")
@@ -303,21 +311,33 @@ def run_pipeline(prefect_url: str) -> Run:
     return run
 
 
-@pytest.fixture(scope="session")
-def run_update(prefect_url: str) -> Run:
-    """The same for the update flow."""
+def started_from_a_champion(name: str, stages: tuple[str, ...], prefect_url: str) -> Run:
+    """The same for a flow that begins with the registered champion."""
 
     def run(home: Path, specification: Path, **values: Any) -> Outcome:
-        from flows.configuration import Update
-        from flows.update import update
+        from flows.configuration import PLANS
 
-        small = {name: SMALL[name] for name in ("update", "tuning", "evaluation")}
+        flow = getattr(importlib.import_module(f"flows.{name}"), name)
+        small = {stage: SMALL[stage] for stage in stages}
         given = {"source": {"specification": str(specification)}, "gates": str(specification.with_name("gates.yaml"))}
-        form = read_form(Update, small | given | values)
+        form = read_form(PLANS[name], small | given | values)
         with surroundings(home), connected(prefect_url):
-            return update(form)
+            outcome: Outcome = flow(form)
+            return outcome
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run_update(prefect_url: str) -> Run:
+    """Run the update flow."""
+    return started_from_a_champion("update", ("update", "tuning", "evaluation"), prefect_url)
+
+
+@pytest.fixture(scope="session")
+def run_tune(prefect_url: str) -> Run:
+    """Run the tuning flow."""
+    return started_from_a_champion("tune", ("tuning", "evaluation"), prefect_url)
 
 
 @pytest.fixture(scope="session")

@@ -411,7 +411,7 @@ def the_configuration_is_no_yaml(bench: Bench) -> list[object]:
     return bench.run("--config", bench.file("config.yaml", "training: [1"))
 
 
-@refused("--config must hold a mapping of stages", "list")
+@refused("--config must hold a mapping of names to values", "list")
 def the_configuration_is_a_list(bench: Bench) -> list[object]:
     return bench.run("--config", bench.file("config.yaml", "- training"))
 

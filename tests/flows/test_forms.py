@@ -120,7 +120,7 @@ def test_assignments_win_over_the_file(tmp_path: pytest.TempPathFactory) -> None
     [
         (None, [], "there is none"),
         ("a: [", [], "must be YAML"),
-        ("- a", [], "mapping of stages"),
+        ("- a", [], "mapping of names"),
         ("a: 1", ["b"], "must look like"),
         ("a: 1", ["a.b=2"], "below a mapping"),
     ],

@@ -19,7 +19,8 @@ from components.state import State
 from flows.configuration import Pipeline
 from flows.forms import build, read_form
 from flows.outcome import Outcome
-from tasks.registry import champion, load_predictor, quiet_pyfunc
+from tasks.packaging import quiet_pyfunc
+from tasks.registry import champion, load_predictor
 from tasks.report_page import PICTURES
 from tasks.tracking import Tracking
 

@@ -31,19 +31,12 @@ class Updated:
         return State.load(load_predictor(self.tracking, f"models:/{MODEL}/{version}"))
 
 
-def copied(home: Path, target: Path) -> Path:
-    """Another home whose registry begins with the models of ``home``; their files stay where they are."""
-    target.mkdir(parents=True)
-    shutil.copy(home / "mlflow.db", target / "mlflow.db")
-    return target
-
-
 @pytest.fixture(scope="module")
 def updated(
     home: Path, outcome: Outcome, run_update: Any, toy: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Updated:
     folder = tmp_path_factory.mktemp("updated")
-    mine = copied(home, folder / "kintsugi")
+    mine = toy.copied(home, folder / "kintsugi")
     specification = toy.write(folder / "table", toy.visits(*NEW))
     said = run_update(mine, specification)
     return Updated(mine, specification, said, open_tracking(Settings(home=mine), MODEL))
@@ -106,16 +99,19 @@ def test_an_update_is_tracked_stage_by_stage(updated: Updated) -> None:
     assert f"{MODEL}, version 2" in Path(updated.outcome.report).read_text(encoding="utf-8")
 
 
-def test_nothing_new_is_refused_and_registers_nothing(updated: Updated, run_update: Any) -> None:
-    with pytest.raises(InputError, match=r"it has absorbed all of 2016, 2017, 2018, 2019, 2020"):
-        run_update(updated.home, updated.specification)
+def test_nothing_new_is_an_orderly_end_and_registers_nothing(updated: Updated, run_update: Any) -> None:
+    said = run_update(updated.home, updated.specification)
+    assert (said.uri, said.report, said.scores) == ("", "", ())
+    told = dict(said.lines)["updates"]
+    assert told[0].endswith("absorbed all of 2016, 2017, 2018, 2019, 2020")
+    assert told[1] == f"{MODEL}, version 2, stays champion; no version was made"
     assert len(updated.tracking.client.search_model_versions(f"name='{MODEL}'")) == 2
 
 
 def test_an_update_that_fails_a_gate_leaves_the_champion(
     home: Path, outcome: Outcome, run_update: Any, toy: Any, updated: Updated, tmp_path: Path
 ) -> None:
-    mine = copied(home, tmp_path / "mine")
+    mine = toy.copied(home, tmp_path / "mine")
     gates = updated.specification.with_name(toy.impossible)
     said = run_update(mine, updated.specification, gates=str(gates))
     client = open_tracking(Settings(home=mine), MODEL).client
@@ -138,7 +134,7 @@ def test_without_a_champion_there_is_nothing_to_update(
 def test_a_champion_of_other_columns_is_refused_before_anything_is_read(
     flow: str, request: pytest.FixtureRequest, home: Path, outcome: Outcome, toy: Any, tmp_path: Path
 ) -> None:
-    mine = copied(home, tmp_path / "mine")
+    mine = toy.copied(home, tmp_path / "mine")
     columns = {name: column for name, column in toy.specification["columns"].items() if name != "marker"}
     frame = toy.visits((2019,), (120,)).drop(columns="marker")
     other = toy.write(tmp_path / "table", frame, columns=columns)

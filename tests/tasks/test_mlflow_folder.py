@@ -21,8 +21,10 @@ from click import Command
 from components.contracts import Column, Posterior
 from components.features import FeatureMap
 from components.heads import Linear
+from components.integrity import folder_digest
 from components.predictor import Predictor
-from tasks.registry import Candidate, champion, folder_digest, load_predictor, quiet_pyfunc, register
+from tasks.packaging import Candidate, quiet_pyfunc
+from tasks.registry import champion, load_predictor, register
 from tasks.servers import free_port
 from tasks.settings import Settings
 from tasks.tracking import open_tracking
@@ -106,16 +108,27 @@ def answer(url: str, log: Path, seconds: float = 90) -> bytes:
 
 def small_predictor(rows: pd.DataFrame) -> Predictor:
     """A predictor that has learnt nothing: a wide posterior around weights of one half."""
-    features = FeatureMap.fit(rows, (Column("age", unit="years"), Column("bmi")))
+    features = FeatureMap.fit(rows, (Column("age", unit="years"), Column("bmi"), Column("smoker", kind="flag")))
     head = Linear()
     layout = head.layout(features.transform(rows).shape[1])
     weights = sum(int(np.prod(shape)) for _, shape in layout)
     return Predictor(features, head, Posterior(layout, np.full(weights, 4.0), np.full(weights, 2.0)))
 
 
+BAD: dict[str, tuple[dict[str, object], str]] = {
+    "a column is absent": ({"columns": ["age", "smoker"], "data": [[1.0, 0.0]]}, "bmi"),
+    "text for a number": ({"columns": ["age", "bmi", "smoker"], "data": [["old", 22.0, 1.0]]}, "age"),
+    "no flag": (
+        {"columns": ["age", "bmi", "smoker"], "data": [[50.0, 22.0, 7.0]]},
+        "column 'smoker' must hold 0, 1, true or false, got 7.0",
+    ),
+}
+
+
 @pytest.mark.server
 def test_the_readmes_commands_start_track_register_and_serve(tmp_path: Path) -> None:
     rows = pd.DataFrame(np.random.default_rng(0).normal(50, 10, (40, 2)), columns=["age", "bmi"])
+    rows["smoker"] = np.arange(40.0) % 2
     predictor = small_predictor(rows)
     predictor.save(tmp_path / "predictor")
     track, serve = free_port(), free_port()
@@ -147,9 +160,18 @@ def test_the_readmes_commands_start_track_register_and_serve(tmp_path: Path) -> 
         with running(readme_words("mlflow models serve"), dict(zip(words, [str(serve), uri], strict=True)), log):
             answer(f"http://127.0.0.1:{serve}/ping", log)
             got = json.loads(post(f"http://127.0.0.1:{serve}/invocations", rows.to_dict(orient="split", index=False)))
-            with pytest.raises(urllib.error.HTTPError) as refused:
-                post(f"http://127.0.0.1:{serve}/invocations", {"columns": ["age"], "data": [[1.0]]})
-            assert b"bmi" in refused.value.read()
+            for split, told in BAD.values():
+                with pytest.raises(urllib.error.HTTPError) as refused:
+                    post(f"http://127.0.0.1:{serve}/invocations", split)
+                body = refused.value.read().decode()
+                assert refused.value.code == 400, body
+                assert told in body
+                assert "Traceback" not in body
+                assert "stack_trace" not in body
+            many = pd.concat([rows] * 25).to_dict(orient="split", index=False)
+            begin = time.monotonic()
+            assert len(json.loads(post(f"http://127.0.0.1:{serve}/invocations", many))["predictions"]) == 1000
+            print(f"a batch of 1,000 rows was answered in {1000 * (time.monotonic() - begin):.0f} ms")
     pd.testing.assert_frame_equal(pd.DataFrame(got["predictions"]), predictor.predict(rows))
     for port in (track, serve):
         with socket.socket() as probe:

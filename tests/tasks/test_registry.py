@@ -2,6 +2,7 @@ import json
 import sys
 import threading
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -12,17 +13,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.errors import InputError, OutsideError
-from tasks import registry
-from tasks.registry import (
-    Candidate,
-    champion,
-    folder_digest,
-    load_predictor,
-    promote_to_champion,
-    quiet_pyfunc,
-    register,
-    tag_version,
-)
+from components.integrity import folder_digest
+from tasks.ledger import ledger_of
+from tasks.packaging import Candidate, quiet_pyfunc, requirements
+from tasks.registry import RegisteredModel, champion, load_predictor, register, tag_version
 from tasks.servers import free_port
 from tasks.settings import Settings
 from tasks.tracking import Tracking, open_tracking
@@ -72,6 +66,11 @@ def candidate(folder: Path, slope: float = 0.1) -> Candidate:
     return Candidate(folder, ROWS, f"slope {slope}", {"log_loss": "0.4", "gate calibration": "passed"})
 
 
+def crown(tracking: Tracking, model: RegisteredModel) -> None:
+    ledger = ledger_of(tracking, model.name)
+    ledger.crown(ledger.reign(), model.version, "promoted", "")
+
+
 def versions(tracking: Tracking, name: str) -> list[str]:
     return sorted(str(each.version) for each in tracking.client.search_model_versions(f"name = '{name}'"))
 
@@ -85,7 +84,8 @@ def test_a_version_is_challenger_then_champion_then_previous(tracking: Tracking,
     assert (first.version, first.alias, first.run_id, first.uri) == ("1", "challenger", run_id, "models:/risk/1")
     assert first.digest == folder_digest(tmp_path / "1")
     assert champion(tracking, "risk") is None
-    assert promote_to_champion(tracking, first).alias == "champion"
+    crown(tracking, first)
+    assert champion(tracking, "risk") == replace(first, alias="champion")
     second = register(tracking, run_id, "risk", candidate(tmp_path / "2", slope=0.2), promote=True)
     assert second.digest != first.digest
     assert champion(tracking, "risk") == second
@@ -94,14 +94,15 @@ def test_a_version_is_challenger_then_champion_then_previous(tracking: Tracking,
     assert versions(tracking, "risk") == ["1", "2"]
     kept = tracking.client.get_model_version("risk", "2")
     assert kept.description == "slope 0.2"
-    assert kept.tags == {"log_loss": "0.4", "gate calibration": "passed", "digest": second.digest}
+    assert kept.tags == {"log_loss": "0.4", "gate calibration": "passed", "digest": second.digest, "judged_against": ""}
     tag_version(tracking, second, {"verdict": "kept"})
     assert tracking.client.get_model_version("risk", "2").tags["verdict"] == "kept"
 
 
 def test_promoting_the_champion_again_changes_nothing(tracking: Tracking, run_id: str, tmp_path: Path) -> None:
     only = register(tracking, run_id, "again", candidate(tmp_path / "1"), promote=True)
-    assert promote_to_champion(tracking, only) == only
+    crown(tracking, only)
+    assert champion(tracking, "again") == only
     assert champion(tracking, "again", "previous") is None
 
 
@@ -139,7 +140,7 @@ def test_a_model_carries_its_own_code_and_pinned_requirements(tracking: Tracking
     assert not list(model.rglob("__pycache__"))
     assert not list(model.rglob("*.pkl"))
     lines = (model / "requirements.txt").read_text().split()
-    assert lines == registry.requirements()
+    assert lines == requirements()
     assert all("==" in line and "+" not in line for line in lines)
 
 
@@ -156,7 +157,7 @@ def test_readers_always_find_a_champion_while_it_moves(tracking: Tracking, run_i
     reader = threading.Thread(target=read)
     reader.start()
     for turn in range(20):
-        promote_to_champion(tracking, two[turn % 2])
+        crown(tracking, two[turn % 2])
     done.set()
     reader.join()
     assert len(seen) > 20

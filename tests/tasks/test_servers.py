@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import OutsideError
-from tasks import servers
+from tasks import processes, servers
 from tasks.servers import PrefectServer, embedded_prefect, free_port
 
 
@@ -84,7 +84,7 @@ def test_it_is_stopped_when_the_block_fails_and_a_taken_port_is_replaced(
         taken.listen()
         seen: list[str] = []
         ports = iter([taken.getsockname()[1], free_port()])
-        monkeypatch.setattr(servers, "free_port", lambda: next(ports))
+        monkeypatch.setattr(processes, "free_port", lambda: next(ports))
         # The stranger on that port accepts connections and says nothing; health checks must not wait for it long.
         with pytest.raises(ZeroDivisionError):
             fail_beside_it(home, seen)
@@ -118,18 +118,18 @@ def command(*words: str) -> Callable[[PrefectServer], list[str]]:
 def test_a_server_that_ends_early_is_reported_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PrefectServer, "_command", command("server", "start", "--prot", "1"))
-    with pytest.raises(OutsideError, match=r"ended before it answered.*server\.log ends: .*--prot"):
+    monkeypatch.setattr(PrefectServer, "_command", command("prefect", "server", "start", "--prot", "1"))
+    with pytest.raises(OutsideError, match=r"ended before it was ready.*server\.log ends: .*--prot"):
         PrefectServer(tmp_path).wait()
 
 
 def test_a_server_that_never_answers_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "_GUARDED_PREFECT", "import time; time.sleep(60)")
+    monkeypatch.setattr(PrefectServer, "_command", command("http.server", "0"))
     server = PrefectServer(tmp_path)
     server.start()
     pid = server.pid
     assert pid is not None
-    with pytest.raises(OutsideError, match=r"did not answer within 0\.5 s"):
+    with pytest.raises(OutsideError, match=r"was not ready within 0\.5 s"):
         server.wait(timeout=0.5)
     assert gone(pid)
 

@@ -15,10 +15,17 @@ def test_every_field_can_be_set_by_its_name_in_the_environment(monkeypatch: pyte
         "home": "/srv/kintsugi",
         "tracking_uri": "http://localhost:5000",
         "prefect_api_url": "http://localhost:4200/api",
-        "runner": "inline",
+        "prefect_database": "postgresql+asyncpg://me:s3cret@db/prefect",
+        "mlflow_store": "postgresql://me:s3cret@db/mlflow",
+        "mlflow_artifacts": "s3://bucket/artifacts",
+        "data_folders": "/srv/tables:/srv/more",
+        "runner": "ray",
         "map": "ray",
         "workers": "3",
         "ray_address": "10.0.0.1:6379",
+        "training_workers": "2",
+        "gpus_per_worker": "0.25",
+        "reuse": "False",
         "llm": "endpoint",
         "llm_base_url": "http://localhost:8000/v1",
         "llm_model": "small",
@@ -30,8 +37,12 @@ def test_every_field_can_be_set_by_its_name_in_the_environment(monkeypatch: pyte
     for name, value in given.items():
         monkeypatch.setenv(f"KINTSUGI_{name.upper()}", value)
     found = load_settings()
-    assert {name: str(getattr(found, name)) for name in given} == given | {"llm_api_key": "**********"}
-    assert found.llm_api_key.get_secret_value() == "s3cret"
+    secrets = ("prefect_database", "mlflow_store", "llm_api_key")
+    apart = {"data_folders": str((Path("/srv/tables"), Path("/srv/more")))} | dict.fromkeys(secrets, "**********")
+    assert {name: str(getattr(found, name)) for name in given} == given | apart
+    assert {name: getattr(found, name).get_secret_value() for name in secrets} == {
+        name: given[name] for name in secrets
+    }
 
 
 def test_every_field_has_a_title_and_a_description() -> None:
@@ -58,7 +69,7 @@ def test_a_tilde_means_the_users_home(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("RUNNER", "ray", "KINTSUGI_RUNNER must be 'inline' or 'threads', got 'ray'"),
+        ("RUNNER", "dask", "KINTSUGI_RUNNER must be 'inline', 'threads' or 'ray', got 'dask'"),
         ("MAP", "dask", "KINTSUGI_MAP must be .*'ray', got 'dask'"),
         ("WORKERS", "-1", "KINTSUGI_WORKERS must be greater than or equal to 0, got '-1'"),
         ("LLM", "cloud", "KINTSUGI_LLM must be .*'endpoint', got 'cloud'"),
