@@ -1,11 +1,13 @@
 # One vocabulary for people, hooks and CI. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lock bench bench-cycles clean
+.PHONY: help system install run test check audit format lock bench bench-cycles clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+# What no wheel brings: a browser to click with and its letters, and a PostgreSQL that tests start themselves.
+SYSTEM := chromium fonts-dejavu-core postgresql
 
 # Bytecode is compiled once at install: otherwise every process compiles the world anew.
 UV := env -u PYTHONDONTWRITEBYTECODE VIRTUAL_ENV="$(CURDIR)/$(VENV)" UV_COMPILE_BYTECODE=1 \
@@ -26,6 +28,20 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	@$(BIN)/python -c "from tasks.servers import prepare_template; prepare_template()"
 	@touch $@
 
+system:  ## Debian packages for the optional tests (browser, fonts, PostgreSQL), where root and apt-get are at hand
+	@missing=""; for name in $(SYSTEM); do \
+		dpkg-query --show --showformat '$${db:Status-Status}\n' $$name 2>/dev/null | grep -qx installed || missing="$$missing $$name"; \
+	done; \
+	if [ -z "$$missing" ]; then echo "system packages: all there ($(SYSTEM))"; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "system packages: not installed, it takes root and apt-get; tests that need them are skipped:$$missing"; \
+	else \
+		echo "system packages: installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+		timeout 120 apt-get update -qq >/dev/null; \
+		timeout 420 apt-get install -qq --no-install-recommends $$missing >/dev/null \
+			|| echo "system packages: apt-get failed; tests that need them are skipped:$$missing"; \
+	fi
+
 run: install  ## The whole chain on the embedded demo data: ends with a registered model and a report
 	@$(BIN)/kintsugi run $(ARGS)
 
@@ -38,13 +54,17 @@ check: install  ## Style, types and the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
+audit: install  ## Known vulnerabilities and licences of the locked dependencies
+	@$(BIN)/python .ci/audit.py $(ARGS)
+
 format: install  ## Let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 lock: install  ## Resolve constraints.txt anew (no addresses in it)
 	@env -u UV_FIND_LINKS VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip compile pyproject.toml --all-extras --group dev \
-		--group embedded-llm --python-version 3.11 --no-annotate --no-header --quiet --upgrade --output-file constraints.txt
+		--group embedded-llm --group parts --python-version 3.11 --no-annotate --no-header --quiet --upgrade \
+		--output-file constraints.txt
 
 bench: install  ## Times, memory and framework overhead of the main job, into BENCHMARKS.md's form
 	@$(BIN)/python tests/benchmarks/main_job.py $(ARGS)

@@ -6,10 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-
-from flows.configuration import Discover, Pipeline, Update
-from flows.forms import build, read_form
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,16 +59,6 @@ def test_the_package_imports_no_gpl_code(package: str) -> None:
     files = [file for part in ("components", "tasks", "flows") for file in (ROOT / part).rglob("*.py")]
     assert len(files) > 20
     assert [file for file in files if pattern.search(file.read_text())] == []
-
-
-@pytest.mark.parametrize("name", ["pipeline", "update", "discover"])
-def test_each_deployment_names_a_flow_and_parameters_it_takes(name: str) -> None:
-    deployments = yaml.safe_load((ROOT / "deploy" / "prefect.yaml").read_text())["deployments"]
-    (chosen,) = [each for each in deployments if each["name"] == name]
-    file, _, function = chosen["entrypoint"].partition(":")
-    assert f"def {function}(config: " in (ROOT / file).read_text()
-    plan = {"pipeline": Pipeline, "update": Update, "discover": Discover}[name]
-    assert build(read_form(plan, chosen["parameters"]["config"])) == plan()
 
 
 def test_every_declared_dependency_can_be_imported() -> None:
