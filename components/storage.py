@@ -25,7 +25,7 @@ from components.contracts import (
     Posterior,
     TimeBatch,
 )
-from components.errors import InputError
+from components.errors import InputError, OutsideError
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -323,7 +323,9 @@ def _asked(
 def _batch_files(dataset: Dataset, index: int) -> list[Path]:
     files = sorted((dataset.path / f"{BATCH}={index}").glob("*.parquet"))
     if not files:
-        raise InputError(f"batch {index} must have Parquet files, found none in {dataset.path}; ingest again")
+        raise OutsideError(
+            f"batch {index} has no Parquet files in {dataset.path}; see whether the folder is there, and run again"
+        )
     return files
 
 

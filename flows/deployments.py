@@ -59,15 +59,20 @@ def read_deployments(environment: str) -> Deployments:
 
 
 def _parameters(name: str, folder: Path) -> dict[str, Any]:
-    """The parameters of one deployment, as they were written, once they are found to be right."""
+    """The parameters of one deployment, once they are found to be right.
+
+    A stage of which something is said is written out in full. The run form would fill the rest of it with the defaults
+    of its parts, which are not always those of the stage, and a run would silently be another one than the schedule's.
+    """
     path = folder / f"{name}.yaml"
     values = read_mapping(path, f"the parameters of {name}")
     try:
-        made = build(read_form(PLANS[name], values))
+        form = read_form(PLANS[name], values)
+        made = build(form)
         check_model_name(getattr(made, "model", ""))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return {"config": values}
+    return {"config": form.model_dump(mode="json", exclude_unset=True)}
 
 
 def _environment(environment: str, shipped: Path) -> Path:

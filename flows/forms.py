@@ -51,7 +51,8 @@ def form_of(method: type) -> type[Form]:
         form_default = _as_form(default) if dataclasses.is_dataclass(default) else default
         text = described.get(field.name, "Name of the method." if field.name == "kind" else "")
         further = _further(method, field.name, hints[field.name])
-        shown = Field(form_default, title=_words(field.name), description=text, json_schema_extra=further)
+        on_page = text.replace("<", "&lt;")  # a page reads Markdown, in which <name> would be a tag and not be seen
+        shown = Field(form_default, title=_words(field.name), description=on_page, json_schema_extra=further)
         fields[field.name] = (_form_type(hints[field.name]), shown)
     made = create_model(method.__name__, __base__=Form, __doc__=summary(method), **fields)
     made.__kintsugi_method__ = method  # type: ignore[attr-defined]  # read back by build()
@@ -92,7 +93,7 @@ def read_form(method: type, values: dict[str, Any]) -> Form:
 
 def summary(method: type) -> str:
     """First line of a method's docstring."""
-    return (inspect.getdoc(method) or method.__name__).split("\n")[0]
+    return (inspect.getdoc(method) or method.__name__).split("\n")[0].replace("``", "")
 
 
 def descriptions(method: type) -> dict[str, str]:
@@ -119,20 +120,23 @@ def _further(method: type, name: str, hint: Any) -> Any:
         return limits(method, name, hint)
     if name == "kind":
         return {"enum": list(get_args(hint))}  # a page shows a choice of one, and not a text to be written over
-    return _checked_by_kind
+    return _choice_of_methods
 
 
-def _checked_by_kind(schema: dict[str, Any]) -> None:
-    """Let a choice of methods be checked against the one that is named as well.
+def _choice_of_methods(schema: dict[str, Any]) -> None:
+    """Say of a choice of methods what Prefect's pages and its API understand.
 
-    The choice alone only says that no method fits, or complains of another method's kind.
+    The pages offer what stands in ``anyOf``, and take ``oneOf`` and ``allOf`` for text to be typed. The choice alone
+    only says that no method fits; the conditions let the API check a value against the method that it names.
     """
     named = schema.get("discriminator", {}).get("mapping", {})
     if named:
-        schema["allOf"] = [
-            {"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": {"$ref": place}}
-            for kind, place in named.items()
-        ]
+        schema["anyOf"] = schema.pop("oneOf")
+        conditions: dict[str, Any] = {}
+        for kind, place in named.items():
+            this = {"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": {"$ref": place}}
+            conditions = this | ({"else": conditions} if conditions else {})
+        schema.update(conditions)
 
 
 def _merged(default: Any, value: Any) -> Any:
@@ -151,7 +155,9 @@ def _form_type(hint: Any) -> Any:
     if get_origin(hint) in (Union, types.UnionType):
         members = [member for member in get_args(hint) if dataclasses.is_dataclass(member)]
         if len(members) > 1:
-            forms = tuple(form_of(cast(type, member)) for member in members)
+            # Prefect's pages open the first that has most of the given fields: the smallest that has them all.
+            by_size = sorted(members, key=lambda member: len(dataclasses.fields(member)))
+            forms = tuple(form_of(cast(type, member)) for member in by_size)
             return Annotated[Union[forms], Field(discriminator="kind")]  # noqa: UP007  # built at run time
     return hint
 

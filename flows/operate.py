@@ -17,11 +17,10 @@ from flows.deployments import Deployments, read_deployments
 from flows.launch import PLAIN_WIDTH, settings_of
 from tasks.locks import ALONE, try_lock
 from tasks.processes import HOST, Process
-from tasks.servers import POOL, MlflowServer, PrefectServer, Worker
+from tasks.servers import DATABASE_ELSEWHERE, POOL, MlflowServer, PrefectServer, Worker
 from tasks.settings import Settings, quiet_environment, shown
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-DATABASE_ELSEWHERE = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 WATCH_SECONDS = 0.5
 ENDED_BEFORE = "Its process ended without a word, before kintsugi ui was started again."
 ENDED_WITH_US = "It was stopped with kintsugi ui."

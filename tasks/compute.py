@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,19 @@ from tasks.settings import Settings
 
 RAY_OBJECT_STORE_BYTES = 200 * 2**20
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+
+def compute_in_one_thread() -> None:
+    """Let BLAS, OpenMP and torch compute in one thread, in the thread that calls and from now on.
+
+    The order in which they add numbers, and so the last bits of a result, depends on how many threads share them:
+    with one, a model is the same on every machine and every runner. Parallel are the maps and the training workers.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    torch.set_num_threads(1)
 
 
 @contextmanager
@@ -102,6 +115,20 @@ def ray_session(settings: Settings) -> Iterator[ModuleType]:
             ray.shutdown()
             signal.signal(signal.SIGTERM, on_terminate)
             shutil.rmtree(started, ignore_errors=True)
+
+
+@contextmanager
+def ray_where_wanted(settings: Settings) -> Iterator[None]:
+    """Ray for the whole block, where any stage will use it.
+
+    Stages run in threads, and only the main thread can join or start Ray; they then find it there.
+
+    Raises:
+        OutsideError: It does not answer.
+    """
+    wanted = "ray" in (settings.map, settings.runner)
+    with ray_session(settings) if wanted else nullcontext():
+        yield
 
 
 @contextmanager

@@ -103,10 +103,21 @@ def _strict(client: "SyncPrefectClient", name: str) -> str:
         "PATCH",
         "/deployments/{id}",
         path_params={"id": found.id},
-        json={"parameter_openapi_schema": described | {"additionalProperties": False}},
+        json={"parameter_openapi_schema": conditions_first(described) | {"additionalProperties": False}},
     )
     answer.raise_for_status()
     return str(found.id)
+
+
+def conditions_first(schema: Any) -> Any:
+    """The same schema; where a choice is checked by conditions as well, those come before the choice.
+
+    The API sorts a form's mistakes by their place in the order in which it finds them, and fails with an error of its
+    own where one deep inside a choice comes after the one that says that nothing of the choice fits.
+    """
+    if isinstance(schema, dict):
+        return {name: conditions_first(schema[name]) for name in sorted(schema, key=lambda name: name != "if")}
+    return [conditions_first(each) for each in schema] if isinstance(schema, list) else schema
 
 
 @contextmanager

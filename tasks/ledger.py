@@ -241,10 +241,10 @@ class Ledger:
         there = {str(each.version): each.tags for each in versions_of(self.tracking, self.name)}
         if last.version not in there:  # deleted by hand since; there is nothing left to do
             return
-        client.set_registered_model_alias(self.name, CHAMPION, last.version)
+        move_alias(self.tracking, self.name, CHAMPION, last.version)
         back = [version for version in last.chain[:-1] if version in there]
         if back:
-            client.set_registered_model_alias(self.name, PREVIOUS, back[-1])
+            move_alias(self.tracking, self.name, PREVIOUS, back[-1])
         else:
             client.delete_registered_model_alias(self.name, PREVIOUS)
         if last.kind == "forced":
@@ -296,6 +296,24 @@ def versions_of(tracking: Tracking, name: str) -> "list[ModelVersion]":
     with answering(tracking.uri):
         found = tracking.client.search_model_versions(f"name = {quote}{name}{quote}")
     return sorted(found, key=lambda each: int(each.version))
+
+
+def move_alias(tracking: Tracking, name: str, alias: str, version: str) -> None:
+    """Give an alias to a version, in one transaction.
+
+    Raises:
+        OutsideError: The registry does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with answering(tracking.uri):
+        try:
+            tracking.client.set_registered_model_alias(name, alias, version)
+        except MlflowException as error:
+            if "registered_model_aliases" not in str(error):
+                raise
+            # Two who give a new alias at once both look, find none and make one; the second finds it now.
+            tracking.client.set_registered_model_alias(name, alias, version)
 
 
 def unknown(name: str) -> InputError:

@@ -9,6 +9,7 @@ from components.contracts import CausalGraph, Dataset
 from components.evaluation import OURS, GateResult
 from components.integrity import folder_digest
 from components.state import State
+from tasks.locks import locked_file
 from tasks.model_card import model_card
 from tasks.packaging import Candidate
 from tasks.promotion import PASSED, UNJUDGED
@@ -48,7 +49,8 @@ def register_model(
             "gates": said,
         },
     )
-    return register(tracking, stage.run.run_id, name, candidate, said == PASSED, judged_against)
+    with locked_file(stage.work.settings.home / ".registering"):  # equal runs at the same moment make one version
+        return register(tracking, stage.run.run_id, name, candidate, said == PASSED, judged_against)
 
 
 def candidate_digest(state: State) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from components.errors import InputError, OutsideError
 from components.integrity import folder_digest, refuse_damaged
 from components.storage import scratch_folder
-from tasks.ledger import ABSENT, CHAMPION, OvertakenError, ledger_of, versions_of
+from tasks.ledger import ABSENT, CHAMPION, OvertakenError, ledger_of, move_alias, versions_of
 from tasks.locks import locked_file
 from tasks.packaging import Candidate, packed
 from tasks.settings import load_settings, shown
@@ -70,8 +70,7 @@ def register(
     before = ledger.reign()
     if before.champion == version:
         return _registered(made, CHAMPION)
-    with answering(tracking.uri):
-        tracking.client.set_registered_model_alias(name, CHALLENGER, version)
+    move_alias(tracking, name, CHALLENGER, version)
     if promote and not ledger.was_rolled_back(version):
         with suppress(OvertakenError):  # it was judged against another champion than the one that reigns now
             ledger.crown(before, version, "promoted", BY_GATES, judged_against)

@@ -22,6 +22,8 @@ from tasks.settings import PREFIX
 
 DATABASE = "prefect.db"
 POOL = "kintsugi"
+WRITERS_WAIT = "kintsugi_sqlite_writers"  # tasks.sqlite_writers, as its entry point calls it
+DATABASE_ELSEWHERE = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 SECRET_PLACES = (  # addresses of databases hold passwords; who does not need them does not get them
     "MLFLOW_BACKEND_STORE_URI",
     "MLFLOW_REGISTRY_STORE_URI",
@@ -82,10 +84,15 @@ class PrefectServer(Process):
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": inherited.get("PREFECT_SERVER_CORS_ALLOWED_ORIGINS", self.page),
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            # Its newer pages ask amplitude.com at every visit, whatever is said of analytics.
+            "PREFECT_SERVER_UI_V2_ENABLED": "false",
             "PREFECT_UI_API_URL": "/api",  # under whichever name the browser knows this machine
         }
         if self.database_url:
             own["PREFECT_API_DATABASE_CONNECTION_URL"] = self.database_url
+        elif not any(inherited.get(name) for name in DATABASE_ELSEWHERE):
+            file = f"sqlite+aiosqlite:///{self.folder.absolute() / DATABASE}"
+            own["PREFECT_API_DATABASE_CONNECTION_URL"] = f"{file}?plugin={WRITERS_WAIT}"
         return inherited | own
 
     def _ready(self) -> bool:

@@ -16,6 +16,7 @@ from components.contracts import Dataset
 from components.ports import Report
 from components.storage import scratch_folder
 from tasks.artifacts import publish_markdown, publish_picture, publish_table
+from tasks.compute import compute_in_one_thread
 from tasks.stage_store import FILES, Entry, Kept, Shown, entry_of
 from tasks.tables import rows_of
 from tasks.tracked_run import TrackedRun
@@ -156,6 +157,7 @@ def _made(
 ) -> Any:
     with work.stage(name, method) as (run, report), scratch_folder(work.settings.stages) as folder:
         current = Stage(work, run, report, folder)
+        compute_in_one_thread()
         result = function(current, *args)
         shown = current.shown()
         _show(shown, current.folder, run, work)

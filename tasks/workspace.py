@@ -13,6 +13,7 @@ import pandas as pd
 
 from components.errors import OutsideError
 from components.ports import Report
+from tasks.compute import ray_where_wanted
 from tasks.leftovers import OWNER, in_use, owner
 from tasks.progress import Progress, combine
 from tasks.settings import Settings, quiet_environment
@@ -72,7 +73,7 @@ def open_workspace(flow: str, name: str, settings: Settings, parameters: object)
     """The surroundings of one run of ``flow`` on the data called ``name``.
 
     Raises:
-        OutsideError: The tracking store does not answer, or the home folder cannot be written.
+        OutsideError: The tracking store or Ray does not answer, or the home folder cannot be written.
     """
     quiet_environment()
     moment = datetime.now().astimezone().strftime("%Y-%m-%d %H.%M.%S")
@@ -85,7 +86,7 @@ def open_workspace(flow: str, name: str, settings: Settings, parameters: object)
         ) from error
     tracking = open_tracking(settings, f"kintsugi-{name}")
     tags = {"kintsugi.flow": flow, OWNER: owner(settings)}
-    with in_use(settings, tracking), tracking.tracked_run(f"{flow} {moment}", tags) as run:
+    with ray_where_wanted(settings), in_use(settings, tracking), tracking.tracked_run(f"{flow} {moment}", tags) as run:
         run.parameters(parameters)
         folder = settings.runs / re.sub(r"[^\w.-]+", "-", f"{flow} {name} {moment} {run.run_id[:6]}")
         folder.mkdir()

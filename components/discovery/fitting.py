@@ -108,7 +108,7 @@ def _alone() -> Iterator[None]:
     process and many. Both settings belong to the whole interpreter, so fits in threads take turns.
     """
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
+    from threadpoolctl import threadpool_limits  # ships no types
 
     with _LOCK, threadpool_limits(1), warnings.catch_warnings():
         for category in (ConvergenceWarning, DeprecationWarning, FutureWarning, SyntaxWarning):

@@ -2,16 +2,17 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from components.bayes.ivon import Ivon
 from components.contracts import DriftReport
 from components.errors import InputError
-from flows.configuration import PLANS
+from flows.configuration import PLANS, Pipeline
 from flows.deployments import read_deployments
 from flows.forms import build, read_form
 from tasks import drift_events
@@ -52,7 +53,23 @@ def test_parameters_stand_nowhere_else() -> None:
     described = yaml.safe_load((SHIPPED / "prefect.yaml").read_text(encoding="utf-8"))
     assert [each["name"] for each in described["deployments"] if "parameters" in each] == []
     parameters = read_deployments("local").file["deployments"][0]["parameters"]
-    assert parameters["config"] == yaml.safe_load((SHIPPED / "params" / "local" / "pipeline.yaml").read_text())
+    written = yaml.safe_load((SHIPPED / "params" / "local" / "pipeline.yaml").read_text())
+    assert list(parameters["config"]) == list(written)
+    assert read_form(Pipeline, parameters["config"]) == read_form(Pipeline, written)
+
+
+def test_a_stage_of_which_something_is_said_is_written_out_in_full(environment: Path) -> None:
+    (environment / "pipeline.yaml").write_text("training: {rule: {epochs: 3}}")
+    (config,) = (
+        each["parameters"]["config"]
+        for each in read_deployments(str(environment)).file["deployments"]
+        if each["name"] == "pipeline"
+    )
+    assert list(config) == ["training"]
+    usual = Pipeline().training
+    assert usual.rule != Ivon()  # so that a form that begins with the rule's own defaults would change the run
+    assert build(read_form(Pipeline, config)).training == replace(usual, rule=replace(usual.rule, epochs=3))
+    assert set(config["training"]["rule"]) == {field.name for field in fields(Ivon)}
 
 
 def test_the_pipeline_is_weekly_the_update_daily_the_others_on_demand() -> None:

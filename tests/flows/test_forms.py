@@ -94,6 +94,48 @@ def test_the_schema_carries_titles_texts_and_defaults() -> None:
     assert schema["additionalProperties"] is False
 
 
+def test_a_choice_of_methods_is_said_in_words_that_pages_know() -> None:
+    schema = form_of(Pipeline).model_json_schema()
+    risk = schema["$defs"]["Training"]["properties"]["risk"]
+    assert not {"oneOf", "allOf"}.intersection(risk)
+    # A page opens the first that has most of the given fields, so none may have all those of a later one.
+    assert [place["$ref"].rpartition("/")[2] for place in risk["anyOf"]] == ["Uncorrected", "Absolute", "NonNegative"]
+
+
+def test_a_text_in_angle_brackets_is_no_tag_on_a_page() -> None:
+    schema = form_of(Pipeline).model_json_schema()
+    assert "<" in descriptions(Pipeline)["model"]
+    assert schema["properties"]["model"]["description"].endswith("kintsugi-&lt;name of the data>.")
+
+
+@pytest.mark.parametrize(
+    ("head", "named"),
+    [
+        ({"kind": "mlp", "hidden": 0}, "0 is less than the minimum of 1"),
+        ({"kind": "linear", "hidden": 2}, "'hidden'"),
+        ({"kind": "mlp", "hidden": "x"}, "'x' is not of type 'integer'"),
+    ],
+)
+def test_the_api_names_the_mistake_in_the_method_that_was_chosen(head: dict[str, object], named: str) -> None:
+    from prefect.utilities.schema_tools.validation import build_error_obj, validate
+
+    told = build_error_obj(validate({"inner": {"head": head}}, form_of(Outer).model_json_schema()))
+    assert named in str(told)
+    assert build_error_obj(
+        validate({"inner": {"head": {"kind": "mlp", "hidden": 2}}}, form_of(Outer).model_json_schema())
+    )["valid"]
+
+
+def test_the_api_can_tell_of_a_mistake_deep_inside_a_choice() -> None:
+    from prefect.utilities.schema_tools.validation import build_error_obj, validate
+
+    from tasks.deployments import conditions_first
+
+    values = {"training": {"risk": {"kind": "non_negative", "groups": ["x"]}}}
+    told = build_error_obj(validate(values, conditions_first(form_of(Pipeline).model_json_schema())))
+    assert "'x' is not of type 'integer'" in str(told)
+
+
 def every_method(method: type) -> list[type]:
     form = form_of(method)
     below = [type(getattr(form(), name)) for name in form.model_fields]

@@ -67,7 +67,7 @@ def test_a_folder_of_parquet_files_is_scored(predict: Any, rows: pd.DataFrame, t
     rows.tail(20).to_parquet(tmp_path / "people" / "b.parquet", index=False)
     said = predict(tmp_path / "people")
     assert said.code == 0
-    assert len(pd.read_csv(tmp_path / "people.predictions.csv")) == 30
+    assert len(pd.read_parquet(tmp_path / "people.predictions")) == 30
 
 
 def test_rows_unlike_all_training_rows_are_counted(predict: Any, rows: pd.DataFrame, tmp_path: Path) -> None:
