@@ -296,6 +296,28 @@ def deploy(environment: Environment = "production", home: Home = None) -> None:
 
 
 @app.command()
+def gc(
+    days: Annotated[float, typer.Option(help="What was used within so many days is kept.")] = 30.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+    home: Home = None,
+) -> None:
+    """Make room: remove results and datasets that no run has used for long.
+
+    A run that needs one of them again makes it again. Runs and their reports, answers of language models, downloads
+    and registered models stay. Nothing is removed while a run uses the home folder.
+
+    [bold]Examples[/bold]
+
+      kintsugi gc --dry-run
+
+      kintsugi gc --days 7
+    """
+    from flows.prune import collect
+
+    collect(days, dry_run, home)
+
+
+@app.command()
 def methods(
     stage: Annotated[str, typer.Argument(help="One stage only: elicitation, discovery, training, update, ...")] = "",
 ) -> None:
@@ -349,7 +371,10 @@ def main() -> None:
         _say(error)
         sys.exit(USER)
     except OutsideError as error:
+        from flows.ending import send_or_forget
+
         _say(error)
+        send_or_forget()
         sys.exit(OUTSIDE)
     except (KeyboardInterrupt, SystemExit) as stop:
         # Typer turns Ctrl-C into an exit code of its own.

@@ -1,14 +1,17 @@
 """How a run from the command line ends when it is told to, or when the disk lets it down."""
 
 import errno
+import logging
 import multiprocessing
 import os
+import queue
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from components.errors import OutsideError
 
@@ -16,6 +19,7 @@ DISK_FAULTS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO, errno.ESTALE),
 )
+SENDING_SECONDS = 5.0
 
 
 @contextmanager
@@ -55,3 +59,25 @@ def end_on_termination() -> None:
     """Let SIGTERM close what was begun. While a flow runs Prefect takes the signal, and then hands it on."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
+def send_or_forget() -> None:
+    """Send the logs and events that wait in Prefect's queues, and forget what its server does not take in time.
+
+    Before a process ends Prefect tries each of them for ten seconds, and there may be dozens: who has read that the
+    server does not answer would wait for minutes.
+    """
+    if "prefect" not in sys.modules:
+        return
+    from prefect.events.worker import EventsWorker
+
+    worker: Any = EventsWorker
+    senders = tuple(worker._instances.values())  # of logs too: there is one list for all
+    for sender in senders:
+        sender._logger.setLevel(logging.CRITICAL)  # it would say on the terminal how many are left
+    worker.drain_all(timeout=SENDING_SECONDS)
+    for sender in senders:
+        with suppress(queue.Empty):
+            while True:
+                sender._queue.get_nowait()
+        sender._queue.put_nowait(None)  # as Prefect says that nothing more comes

@@ -5,7 +5,7 @@ from typing import Any, Literal, cast
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from tasks.settings import load_settings, quiet_environment
+from tasks.settings import load_settings
 
 Runner = TaskRunner[PrefectFuture[Any]]
 
@@ -14,7 +14,9 @@ def runner(kind: Literal["inline", "threads", "ray"] | None = None) -> Runner:
     """The task runner that the settings name, or another: one after the other, in threads, or on Ray."""
     chosen = kind or load_settings().runner
     if chosen == "ray":
-        quiet_environment()  # Ray reads it when it is imported
+        from tasks.compute import prepare_ray
+
+        prepare_ray(load_settings())
         from tasks.ray_runner import RayRunner
 
         return cast(Runner, RayRunner())

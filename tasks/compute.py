@@ -4,11 +4,12 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
@@ -17,9 +18,10 @@ from typing import Any
 
 from components.errors import InputError, OutsideError
 from components.ports import Item, Map, Result, in_order
-from tasks.settings import Settings
+from tasks.settings import Settings, quiet_environment
 
 RAY_OBJECT_STORE_BYTES = 200 * 2**20
+HEAD_SECONDS, HEAD_MISSED = 1.0, 3  # how often Ray's head is looked for, and how often in vain
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
@@ -90,8 +92,26 @@ def _processes(workers: int) -> Iterator[Map]:
 
         try:
             yield mapped
+        except BaseException:
+            # As if they had died, which loky knows how to take. Its own kill_workers fails, with a traceback of a
+            # thread of its own, at every item that was cancelled when its reader was interrupted.
+            for pid in list(pool._processes):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            raise
         finally:
-            pool.shutdown(wait=True, kill_workers=True)
+            pool.shutdown(wait=True)
+
+
+def prepare_ray(settings: Settings) -> None:
+    """Set what Ray reads when it is imported: it counts nobody, asks for a token, and keeps to this machine if local.
+
+    A driver without the token could not reach the head it starts.
+    """
+    quiet_environment()
+    if settings.ray_address == "local":
+        # In spite of its name it is read everywhere: without clusters Ray's servers listen on the loopback address.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 
 @contextmanager
@@ -101,15 +121,14 @@ def ray_session(settings: Settings) -> Iterator[ModuleType]:
     Raises:
         OutsideError: It does not answer.
     """
-    # Before the import: Ray reads both when it loads, and a driver without the token cannot reach the head it starts.
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    prepare_ray(settings)
     import ray
 
     on_terminate = signal.getsignal(signal.SIGTERM)  # ray.init replaces it
     started = _connect(ray, settings)
     try:
-        yield ray
+        with _while_its_head_lives(ray, settings.ray_address) if started else nullcontext():
+            yield ray
     finally:
         if started is not None:
             ray.shutdown()
@@ -179,6 +198,43 @@ def _connect(ray: ModuleType, settings: Settings) -> Path | None:
             "or set KINTSUGI_MAP=processes"
         ) from error
     return folder
+
+
+@contextmanager
+def _while_its_head_lives(ray: ModuleType, address: str) -> Iterator[None]:
+    """End this process with a sentence when Ray's head is gone.
+
+    Nothing else can be done: Ray itself ends its driver then, without a word, from C++ and after a minute. What the
+    run leaves behind is what a killed one leaves, and the next run tidies it up.
+    """
+    client = address.startswith("ray://")
+    head = address if client else ray.get_runtime_context().gcs_address
+    over = threading.Event()
+
+    def watch() -> None:
+        missed = 0
+        while missed < HEAD_MISSED and not over.wait(HEAD_SECONDS):
+            try:
+                _knock(head)
+                missed = 0
+            except OSError:
+                missed += 1
+        if not over.is_set():
+            print(
+                f"\nkintsugi: Ray's head at {head} has gone in the middle of the run; see that it is there "
+                "(KINTSUGI_RAY_ADDRESS) and run again: finished stages are not repeated",
+                file=sys.stderr,
+                flush=True,
+            )
+            os._exit(1)
+
+    watcher = threading.Thread(target=watch, name="head of Ray", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 def _knock(address: str) -> None:

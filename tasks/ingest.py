@@ -1,6 +1,7 @@
 """Stage 1: from a declared source to a dataset in batches, evaluation labels apart."""
 
 import importlib.metadata
+import os
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def whole(ingested: Ingested) -> bool:
         else:
             if labels is not None:
                 pq.read_metadata(labels.path)
+            os.utime(dataset.path)  # what was used lately is not pruned
             return True
     except (OSError, pa.ArrowInvalid):
         pass

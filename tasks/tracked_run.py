@@ -53,6 +53,7 @@ class TrackedRun:
         self._lock = threading.Lock()
         self._sent = time.monotonic()
         self._wall, self._cpu = time.monotonic(), _cpu_seconds()
+        self._begun = _milliseconds()
 
     def __call__(self, step: int, total: int, metrics: Mapping[str, float]) -> None:
         """Keep the metrics of one step; a store that does not answer is tried again later.
@@ -66,7 +67,7 @@ class TrackedRun:
         self._keep(step, metrics)
 
     def _keep(self, step: int, metrics: Mapping[str, float]) -> None:
-        now = time.time_ns() // 1_000_000
+        now = _milliseconds()
         with self._lock:
             self._kept += [(safe(name), float(value), now, step) for name, value in metrics.items()]
             due = len(self._kept) >= METRICS_KEPT or time.monotonic() - self._sent > FLUSH_SECONDS
@@ -170,13 +171,15 @@ class TrackedRun:
         if error is not None and not isinstance(error, Exception):
             _stopped.add(self.run_id)
         try:
-            self.metrics({"wall_seconds": time.monotonic() - self._wall, "cpu_seconds": _cpu_seconds() - self._cpu})
+            seconds = time.monotonic() - self._wall
+            self.metrics({"wall_seconds": seconds, "cpu_seconds": _cpu_seconds() - self._cpu})
             self.flush()
             if error is not None:
                 self.tags({"exception": masked(f"{type(error).__name__}: {error}")})
             status = "FINISHED" if error is None else "FAILED" if isinstance(error, Exception) else "KILLED"
             with answering(self._uri):
-                self._client.set_terminated(self.run_id, status)
+                # Not by the clock, which may have been set meanwhile: nothing takes less than no time.
+                self._client.set_terminated(self.run_id, status, self._begun + round(1000 * seconds))
         except OutsideError as lost:
             if error is None:
                 raise
@@ -245,7 +248,9 @@ def unanswered(uri: str, error: Exception) -> OutsideError:
     """The sentence for a store that does not answer."""
     said = masked(error)
     driver = re.search(r"^\(?[\w.]+Error\) (.+)$", said, re.MULTILINE)  # as SQLAlchemy quotes it
-    first = driver[1] if driver else (said.splitlines() or [type(error).__name__])[0]
+    system = re.search(r"\[Errno -?\d+\] ([\w ]+)", said)  # at the end of a long line of MLflow's
+    found = driver or system
+    first = found[1] if found else (said.splitlines() or [type(error).__name__])[0]
     remedy = (
         "see whether its folder is there, has room and can be written, or set KINTSUGI_HOME"
         if uri.startswith("sqlite")
@@ -261,6 +266,11 @@ def safe(name: str) -> str:
 
 def _colspec(column: Column) -> dict[str, object]:
     return {"name": column.name, "type": COLUMN_TYPES[column.kind], "required": False}
+
+
+def _milliseconds() -> int:
+    """The time as MLflow writes it."""
+    return time.time_ns() // 1_000_000
 
 
 def _cpu_seconds() -> float:

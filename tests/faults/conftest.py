@@ -214,6 +214,14 @@ class Kintsugi:
         with closing(sqlite3.connect(home / "mlflow.db")) as database:
             return [status for (status,) in database.execute("select status from runs")]
 
+    @staticmethod
+    def digests(home: Path) -> list[str]:
+        """Of all versions of models in the store of a home folder."""
+        with closing(sqlite3.connect(home / "mlflow.db")) as database:
+            asked = "select t.value from model_versions v left join model_version_tags t"
+            joined = "on t.name = v.name and t.version = v.version and t.key = 'digest'"
+            return [digest for (digest,) in database.execute(f"{asked} {joined}")]
+
 
 @pytest.fixture(scope="session")
 def _forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator["subprocess.Popen[str]"]:
@@ -257,8 +265,14 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory, prefect_server: Pref
 @pytest.fixture
 def kintsugi(_forking: "subprocess.Popen[str]", prefect_server: PrefectServer, home: Path, tmp_path: Path) -> Kintsugi:
     """The command line; it uses the shared Prefect API, and tracks in its own home folder."""
+    return _command_line(_forking, prefect_server, home, tmp_path)
+
+
+def _command_line(
+    forking: "subprocess.Popen[str]", prefect_server: PrefectServer, home: Path, folder: Path
+) -> Kintsugi:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KINTSUGI_", "PREFECT_"))}
-    (tmp_path / "commands").mkdir()
+    (folder / "commands").mkdir()
     own = {
         "KINTSUGI_HOME": str(home),
         "KINTSUGI_LLM": "none",
@@ -267,7 +281,7 @@ def kintsugi(_forking: "subprocess.Popen[str]", prefect_server: PrefectServer, h
         "KINTSUGI_PREFECT_API_URL": prefect_server.url,
         "OMP_NUM_THREADS": "1",
     }
-    return Kintsugi(_forking, tmp_path / "commands", inherited | own)
+    return Kintsugi(forking, folder / "commands", inherited | own)
 
 
 @pytest.fixture(scope="session")
@@ -281,12 +295,34 @@ def _tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return settings.database
 
 
+@pytest.fixture(scope="session")
+def untouched(
+    _forking: "subprocess.Popen[str]",
+    prefect_server: PrefectServer,
+    _tables: Path,
+    table: "Table",
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[str, str]:
+    """Digest of the model and summary of a run of the whole chain that nothing happened to."""
+    folder = tmp_path_factory.mktemp("untouched")
+    home = _new_home(folder, _tables)
+    kintsugi = _command_line(_forking, prefect_server, home, folder)
+    ended = kintsugi.run(*table.words())
+    assert ended.code == 0, ended.err
+    (digest,) = kintsugi.digests(home)
+    return digest, ended.summary
+
+
 @pytest.fixture
 def home(tmp_path: Path, _tables: Path) -> Path:
     """A home folder in which nothing has happened yet."""
-    home = tmp_path / "home"
+    return _new_home(tmp_path, _tables)
+
+
+def _new_home(folder: Path, tables: Path) -> Path:
+    home = folder / "home"
     home.mkdir()
-    shutil.copy(_tables, home / "mlflow.db")
+    shutil.copy(tables, home / "mlflow.db")
     return home
 
 

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -159,3 +161,21 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+LISTENING = """
+import psutil
+from tasks.compute import ray_session
+from tasks.settings import Settings
+with ray_session(Settings(map="ray", workers=1)) as ray:
+    ray.get(ray.remote(lambda: 1).remote())
+    ours = {child.pid for child in psutil.Process().children(recursive=True)} | {psutil.Process().pid}
+    open_ = [each for each in psutil.net_connections("tcp") if each.pid in ours and each.status == "LISTEN"]
+    assert len(open_) > 3, open_
+    print(sorted({each.laddr.ip.removeprefix("::ffff:") for each in open_}))
+"""
+
+
+def test_a_ray_that_a_run_starts_listens_to_this_machine_only() -> None:
+    done = subprocess.run([sys.executable, "-c", LISTENING], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "['127.0.0.1']", done.stdout + done.stderr
