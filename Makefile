@@ -1,6 +1,6 @@
 # One vocabulary for people, hooks and CI. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help system install run test check audit format lock bench bench-cycles clean
+.PHONY: help system install run test check audit format lock bench bench-frame bench-operation bench-scale bench-cycles clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV   ?= .venv
@@ -46,7 +46,7 @@ run: install  ## The whole chain on the embedded demo data: ends with a register
 	@$(BIN)/kintsugi run $(ARGS)
 
 test: install  ## All tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --dist loadfile)
 
 check: install  ## Style, types and the direction of imports
 	@$(BIN)/ruff check .
@@ -68,6 +68,15 @@ lock: install  ## Resolve constraints.txt anew (no addresses in it)
 
 bench: install  ## Times, memory and framework overhead of the main job, into BENCHMARKS.md's form
 	@$(BIN)/python tests/benchmarks/main_job.py $(ARGS)
+
+bench-frame: install  ## What the frame costs where nothing is worked out: threads, servers, Ray
+	@$(BIN)/python tests/benchmarks/frame.py $(ARGS)
+
+bench-operation: install  ## Two hundred updates in fast motion: memory, files, seconds (about half an hour)
+	@$(BIN)/python -W ignore tests/benchmarks/operation.py --picture docs/pictures/operation.png $(ARGS)
+
+bench-scale: install  ## Seconds and memory against rows, up to ten million (about a quarter of an hour)
+	@$(BIN)/python tests/benchmarks/scale.py --picture docs/pictures/scale.png $(ARGS)
 
 bench-cycles: install  ## Eleven survey cycles: what each correction buys, per cycle
 	@$(BIN)/python tests/benchmarks/eleven_cycles.py $(ARGS)

@@ -18,6 +18,7 @@ from typing import Any
 
 from components.errors import InputError, OutsideError
 from components.ports import Item, Map, Result, in_order
+from tasks.processes import family, kill_all
 from tasks.settings import Settings, quiet_environment
 
 RAY_OBJECT_STORE_BYTES = 200 * 2**20
@@ -226,6 +227,7 @@ def _while_its_head_lives(ray: ModuleType, address: str) -> Iterator[None]:
                 file=sys.stderr,
                 flush=True,
             )
+            kill_all([member for member in family(os.getpid()) if member.pid != os.getpid()])  # what is left of Ray
             os._exit(1)
 
     watcher = threading.Thread(target=watch, name="head of Ray", daemon=True)

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from components.errors import InputError, OutsideError
-from tasks.tracked_run import answering, safe
+from tasks.tracked_run import answering, safe, twice_if_new
 from tasks.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -304,16 +304,8 @@ def move_alias(tracking: Tracking, name: str, alias: str, version: str) -> None:
     Raises:
         OutsideError: The registry does not answer.
     """
-    from mlflow.exceptions import MlflowException
-
     with answering(tracking.uri):
-        try:
-            tracking.client.set_registered_model_alias(name, alias, version)
-        except MlflowException as error:
-            if "registered_model_aliases" not in str(error):
-                raise
-            # Two who give a new alias at once both look, find none and make one; the second finds it now.
-            tracking.client.set_registered_model_alias(name, alias, version)
+        twice_if_new(lambda: tracking.client.set_registered_model_alias(name, alias, version))
 
 
 def unknown(name: str) -> InputError:

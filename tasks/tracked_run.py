@@ -8,7 +8,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
@@ -156,7 +156,7 @@ class TrackedRun:
         )
         used = DatasetInput(recorded, [InputTag("mlflow.data.context", context)])
         with answering(self._uri):
-            self._client.log_inputs(self.run_id, [used])
+            twice_if_new(lambda: self._client.log_inputs(self.run_id, [used]))
 
     def __reduce__(self) -> tuple[object, tuple[str, str]]:
         """Another process gets a run of its own to log to; what is kept here is sent from here."""
@@ -242,6 +242,22 @@ def flatten(value: object, name: str = "") -> dict[str, str]:
     for key, part in parts.items():
         flat |= flatten(part, f"{name}.{key}" if name else key)
     return flat
+
+
+def twice_if_new(call: Callable[[], object]) -> None:
+    """Call again when somebody else has made the same new thing in the same moment.
+
+    MLflow looks a thing up and then inserts it. Of two who find none, the second is refused by the database; when it
+    looks again, it finds what the first has made.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        call()
+    except MlflowException as error:
+        if "unique" not in str(error).lower():
+            raise
+        call()
 
 
 def unanswered(uri: str, error: Exception) -> OutsideError:

@@ -31,7 +31,7 @@ from components.tuning import PosteriorTuning
 from components.updating import Updating
 from flows.configuration import Source
 from flows.inputs import Inputs, read_inputs
-from tasks.compute import open_map
+from tasks.compute import compute_in_one_thread, open_map
 from tasks.llm import open_ask
 from tasks.settings import load_settings
 
@@ -88,6 +88,7 @@ def learnt(
 
 def main(folder: Path) -> None:
     begin = time.monotonic()
+    compute_in_one_thread()  # as the stages of a run do
     inputs = read_inputs(Source())
     with timed("ingest"):
         dataset, labels = ingest(inputs.specification, folder / "datasets", 0, silent)

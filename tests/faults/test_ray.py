@@ -46,4 +46,4 @@ def test_a_bootstrap_survives_a_worker_and_the_next_run_a_head_that_was_killed(
     assert ended.summary.endswith(plain.summary)  # Ray's own words about the worker come first
     assert not list(home.rglob(".unfinished-*"))
     assert "RUNNING" not in kintsugi.statuses(home)
-    assert headless.left() == []
+    assert headless.left() == []  # neither the run nor what it had started of Ray

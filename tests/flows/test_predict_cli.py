@@ -166,7 +166,8 @@ def test_a_bad_table_is_refused_in_one_sentence(name: str, predict: Any, rows: p
     before = sorted(tmp_path.rglob("*"))
     said = predict(*arguments)
     assert said.code == 2
-    (sentence,) = said.err
+    *progress, sentence = said.err
+    assert all(line.startswith("predict: ") for line in progress)
     assert sentence.startswith("kintsugi: ")
     assert [word for word in words if word not in sentence] == []
     assert said.out == ""
