@@ -30,7 +30,7 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("ingest CSV", "ingest Parquet", "train", "update", "evaluate")
-NUMBERS, BATCHES, EPOCHS, STEP, GROUP = 22, 10, 2, 100_000, 2**20
+NUMBERS, BATCHES, EPOCHS, STEP, GROUP = 22, 10, 2, 100_000, 1_000_000
 PLANS, REGIONS = ("basic", "plus", "family", "business", "none"), ("north", "south", "east", "west")
 
 
