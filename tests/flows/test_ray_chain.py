@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.processes import free_port
+from tasks.processes import family, free_port, kill_all
 from tasks.registry import champion
 from tasks.settings import Settings
 from tasks.tracking import open_tracking
@@ -20,10 +21,18 @@ from tasks.tracking import open_tracking
 CLIENT_PORT = 20_000  # and above: Ray gives its workers ports below
 COMMAND = "from flows.cli import main; main()"
 NODES = """
+import time
 import ray
-ray.init(address="auto", log_to_driver=False)
-nodes = [node for node in ray.nodes() if node["Alive"]]
-assert len(nodes) == 2, nodes
+for _ in range(60):
+    try:
+        ray.init(address="auto", log_to_driver=False, ignore_reinit_error=True)
+        if sum(node["Alive"] for node in ray.nodes()) == 2:
+            break
+    except ConnectionError:
+        pass
+    time.sleep(0.5)
+else:
+    raise SystemExit("there are not two nodes")
 """
 
 
@@ -42,16 +51,28 @@ class Cluster:
     environment: dict[str, str]
 
 
-def ray_command(*words: str, environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        [Path(sys.executable).with_name("ray"), *words],
-        env=os.environ | environment,
-        timeout=120,
-        capture_output=True,
-        text=True,
-        check=False,
+@contextmanager
+def node(*words: str, environment: dict[str, str]) -> Iterator[None]:
+    """A node of a cluster; ``ray stop`` would stop every Ray of this machine."""
+    command = [Path(sys.executable).with_name("ray"), "start", "--block", *words]
+    process = subprocess.Popen(
+        command, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    try:
+        yield
+    finally:
+        members = family(process.pid)
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        kill_all(members)
+        process.wait(20)
+
+
+def two_nodes_at(address: str, environment: dict[str, str]) -> None:
+    """Wait for them, or find that they are still there."""
+    chosen = os.environ | environment | {"RAY_ADDRESS": address}
+    subprocess.run([sys.executable, "-c", NODES], env=chosen, timeout=120, check=True)
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +83,13 @@ def cluster() -> Iterator[Cluster]:
     small = ("--node-ip-address=127.0.0.1", "--num-cpus=1", "--object-store-memory=100000000")
     with TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # paths of sockets may have about 107 characters
         head = (f"--port={port}", f"--ray-client-server-port={client}", f"--temp-dir={folder}")
-        try:
-            ray_command("start", "--head", *head, "--include-dashboard=false", *small, environment=environment)
-            ray_command("start", f"--address=127.0.0.1:{port}", *small, environment=environment)
-            yield Cluster(f"127.0.0.1:{port}", f"ray://127.0.0.1:{client}", environment)
-        finally:
-            ray_command("stop", "--force", environment=environment)
+        address = f"127.0.0.1:{port}"
+        with (
+            node("--head", *head, "--include-dashboard=false", *small, environment=environment),
+            node(f"--address={address}", *small, environment=environment),
+        ):
+            two_nodes_at(address, environment)
+            yield Cluster(address, f"ray://127.0.0.1:{client}", environment)
 
 
 @pytest.fixture(scope="module")
@@ -117,5 +139,4 @@ def test_stages_and_their_replicates_run_on_a_cluster_of_two_nodes(
     chosen = {"KINTSUGI_RUNNER": "ray", "KINTSUGI_MAP": "ray", "KINTSUGI_RAY_ADDRESS": address}
     assert digest_of(way, **chosen, **cluster.environment) == expected
     # Both nodes are still there, and no run has stopped a cluster that is not its own.
-    head = {"RAY_ADDRESS": cluster.address}
-    subprocess.run([sys.executable, "-c", NODES], env=os.environ | cluster.environment | head, timeout=60, check=True)
+    two_nodes_at(cluster.address, cluster.environment)
