@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -77,7 +78,7 @@ class Address:
             ) from error
 
 
-class Process:
+class Process(ABC):
     """A program in the background, with its log in a file.
 
     ``start`` returns at once, so that the seconds it needs pass while the caller does other things; ``wait`` returns
@@ -192,18 +193,20 @@ class Process:
         process.terminate()
         return members
 
-    def _prepare(self) -> None:
-        """What must be there before it starts."""
+    def _prepare(self) -> None:  # noqa: B027 - most need nothing
+        """Make what must be there before it starts."""
 
+    @abstractmethod
     def _command(self) -> list[str]:
         """Name of a Python module, and its arguments."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _environment(self) -> dict[str, str]:
-        raise NotImplementedError
+        """All the variables it sees."""
 
+    @abstractmethod
     def _ready(self) -> bool:
-        raise NotImplementedError
+        """Whether it does its work by now."""
 
 
 def free_port() -> int:

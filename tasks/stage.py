@@ -128,8 +128,7 @@ def stage(
             entry = _entry(name, keeping, given, work)
             if entry is None:
                 return _made(name, function, args, method, None, work)
-            with entry.locked() as waited:
-                del waited
+            with entry.locked():
                 kept = entry.find()
                 if kept is not None and keeping is not None and keeping.whole(kept.result):
                     return _reused(name, entry, kept, method, work)

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.server
 STAGES = ["ingest", "elicit", "discover", "train", "update", "tune", "evaluate", "register", "report"]
 DONE = (33, 157, 75)  # the green of a finished task, as Prefect draws it
 MODEL = "kintsugi-toy"
+CARD = ("Data", "Corrections", "Scores", "Gates", "Limits")
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +92,11 @@ def test_the_automation_says_what_it_does(visitor: Any, site: Site) -> None:
     page = visitor.page
     page.goto(site.api.removesuffix("/api") + "/automations")
     page.get_by_text("update on drift", exact=True).wait_for()
-    page.get_by_text("Starts an update when drift is reported that no run has learnt from yet.").wait_for()
     page.get_by_text("Run deployment:").wait_for()
     page.get_by_text("crash runs that fell silent", exact=True).wait_for()
+    told = page.locator("body").inner_text()
+    for sentence in ("Starts an update when drift is reported that no run has learnt from yet.", "Run deployment:"):
+        assert sentence in told
     visitor.picture("automations")
 
 
@@ -171,6 +174,8 @@ def test_the_registry_shows_alias_and_card(visitor: Any, site: Site, first: str,
     page.get_by_text(re.compile("champion$")).first.wait_for()
     visitor.picture("mlflow-model")
     page.get_by_text("Version 1", exact=True).click()
-    for heading in ("Data", "Corrections", "Scores", "Gates", "Limits"):
-        page.get_by_role("heading", name=heading, exact=True).wait_for()
+    page.get_by_role("heading", name="Limits", exact=True).wait_for()
+    headings = page.get_by_role("heading").all_inner_texts()
+    assert [each for each in headings if each in CARD] == list(CARD)
+    assert "gates passed." in page.locator("body").inner_text()
     visitor.picture("mlflow-card")

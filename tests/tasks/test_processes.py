@@ -248,7 +248,11 @@ def member(**changes: Any) -> Member:
 
 
 @pytest.mark.parametrize("act", [kill_all, lambda members: [processes.send(each, signal.SIGTERM) for each in members]])
-def test_a_process_that_is_gone_is_no_error(act: Callable[[list[Member]], object]) -> None:
+def test_a_process_that_is_gone_is_no_error_and_costs_nobody_else(
+    act: Callable[[list[Member]], object], bystander: "subprocess.Popen[bytes]"
+) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
     act([member(pid=process.pid, session=1)])
+    assert not Path(f"/proc/{process.pid}").exists()
+    assert bystander.poll() is None

@@ -23,6 +23,7 @@ COLUMNS = {
     "told": {"role": "weak_label", "kind": "flag"},
     "dose": {},
 }
+NAMES = list(COLUMNS)
 TABLE = "year,told,dose\n1,1,0.5\n2,0,0.7\n3,1,0.1\n"
 
 
@@ -48,15 +49,17 @@ def said(data: Path, source: dict[str, Any], **more: Any) -> Specification:
     return load_specification(path)
 
 
-def confined(data: Path, source: dict[str, Any], **more: Any) -> None:
+def confined(data: Path, source: dict[str, Any], **more: Any) -> list[str]:
+    """Names of the columns that are read, once nothing was refused."""
     specification = said(data, source, **more)
     confine(specification, Folders((data,)))
     check(specification)
+    return specification.source.names()
 
 
 @pytest.mark.parametrize("path", ["visits.csv", "./more/../visits.csv", "*.csv", "**/*.csv", "more", "more/*.csv"])
 def test_files_below_the_folder_are_read(data: Path, path: str) -> None:
-    confined(data, {"kind": "csv", "path": path})
+    assert confined(data, {"kind": "csv", "path": path}) == NAMES
 
 
 @pytest.mark.parametrize(
@@ -112,6 +115,9 @@ def test_a_knowledge_file_does_not_lead_out(data: Path) -> None:
 def test_what_a_person_typed_may_lie_anywhere(data: Path) -> None:
     specification = said(data, {"kind": "csv", "path": "../outside/visits.csv"}, knowledge="../outside/knowledge.yaml")
     confine(specification, Folders((data,)), ("source.path", "knowledge"))
+    assert specification.source.names() == NAMES
+    assert specification.knowledge is not None
+    assert specification.knowledge.resolve() == data.parent / "outside" / "knowledge.yaml"
 
 
 # Databases.
@@ -119,7 +125,7 @@ def test_what_a_person_typed_may_lie_anywhere(data: Path) -> None:
 
 @pytest.mark.parametrize("url", ["sqlite:///visits.db", "sqlite:///more/../visits.db", "sqlite+pysqlite:///visits.db"])
 def test_a_database_below_the_folder_is_read(data: Path, url: str) -> None:
-    confined(data, {"kind": "sql", "url": url, "table": "visits"})
+    assert confined(data, {"kind": "sql", "url": url, "table": "visits"}) == NAMES
 
 
 @pytest.mark.parametrize(
@@ -147,7 +153,7 @@ def test_a_database_outside_is_refused(data: Path, url: str, monkeypatch: pytest
 
 def test_a_database_that_a_variable_names_is_read_where_it_lies(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOY", str(data / "visits.db"))
-    confined(data, {"kind": "sql", "url": "sqlite:///${TOY}", "table": "visits"})
+    assert confined(data, {"kind": "sql", "url": "sqlite:///${TOY}", "table": "visits"}) == NAMES
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
