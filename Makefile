@@ -1,6 +1,6 @@
 # One vocabulary for people, hooks and CI. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help system install run test check audit format lock bench bench-frame bench-operation bench-scale bench-cycles clean
+.PHONY: help system install run test check audit format lock bench bench-causal bench-frame bench-operation bench-scale bench-cycles clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV   ?= .venv
@@ -26,6 +26,7 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	@$(UV) pip install --quiet --no-deps -r constraints.txt
 	@$(UV) pip install --quiet --no-deps --editable .
 	@$(BIN)/python -c "from tasks.servers import prepare_template; prepare_template()"
+	@$(BIN)/python -c "from components.discovery.kernels import compile_all; compile_all()"
 	@touch $@
 
 system:  ## Debian packages for the optional tests (browser, fonts, PostgreSQL), where root and apt-get are at hand
@@ -63,11 +64,14 @@ format: install  ## Let ruff put the code in order
 
 lock: install  ## Resolve constraints.txt anew (no addresses in it)
 	@env -u UV_FIND_LINKS VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip compile pyproject.toml --all-extras --group dev \
-		--group embedded-llm --group parts --python-version 3.11 --no-annotate --no-header --quiet --upgrade \
+		--group embedded-llm --group parts --group peers --python-version 3.11 --no-annotate --no-header --quiet --upgrade \
 		--output-file constraints.txt
 
 bench: install  ## Times, memory and framework overhead of the main job, into BENCHMARKS.md's form
 	@$(BIN)/python tests/benchmarks/main_job.py $(ARGS)
+
+bench-causal: install  ## Causal discovery beside lingam, gCastle and causal-learn; agreed graphs (about ten minutes)
+	@$(BIN)/python -W ignore tests/benchmarks/causal.py --picture docs/pictures $(ARGS)
 
 bench-frame: install  ## What the frame costs where nothing is worked out: threads, servers, Ray
 	@$(BIN)/python tests/benchmarks/frame.py $(ARGS)

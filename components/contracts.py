@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from components.errors import InputError
+from components.findings import Findings
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int8]
@@ -171,6 +172,11 @@ class Dataset:
         raise InputError(f"no column {name!r} in this dataset; it has {', '.join(c.name for c in self.columns)}")
 
     @property
+    def labelled(self) -> bool:
+        """Whether it has a weak label; a table without one is good for a causal graph and no more."""
+        return bool(self.names("weak_label"))
+
+    @property
     def weak_label(self) -> str:
         """Name of the one weak label."""
         return self.names("weak_label")[0]
@@ -196,6 +202,10 @@ class EvaluationLabels:
     name: str
     description: str
     digest: str
+
+
+PERSON = "person"
+"""Source of the claims that a person makes; they are certain."""
 
 
 @dataclass(frozen=True)
@@ -252,6 +262,7 @@ class PriorKnowledge:
         evidence: One entry for every cell that is not unknown.
         conflicts: One sentence for every contradiction that was repaired.
         reliability: The probe result of the language model, None when none was asked.
+        remaining: One sentence for every question that nobody answered, because a budget was spent or a call failed.
     """
 
     names: tuple[str, ...]
@@ -261,6 +272,7 @@ class PriorKnowledge:
     evidence: tuple[Evidence, ...] = ()
     conflicts: tuple[str, ...] = ()
     reliability: Reliability | None = None
+    remaining: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         size = (len(self.names), len(self.names))
@@ -295,8 +307,10 @@ class CausalGraph:
         target: Name of the variable that stands for the label.
         rows: Complete rows the graph was learnt from.
         replicates: Number of bootstrap replicates.
-        confounded: Pairs of names held to share a hidden cause.
+        confounded: Pairs of names held to share a hidden cause, or whose path runs through a hidden variable.
         notes: Sentences a reader must know (columns left out, knowledge repaired).
+        undirected: Adjacent pairs whose direction the data leave open.
+        findings: What stands beside the edges: support of paths and graphs, fit indices, checks of assumptions.
     """
 
     names: tuple[str, ...]
@@ -311,6 +325,8 @@ class CausalGraph:
     replicates: int
     confounded: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    undirected: tuple[tuple[str, str], ...] = ()
+    findings: Findings = Findings()
 
     def __post_init__(self) -> None:
         size = len(self.names)
@@ -325,6 +341,9 @@ class CausalGraph:
             raise InputError("weights must be strictly lower triangular in the causal order, found an edge against it")
         if self.target not in self.names:
             raise InputError(f"target must be one of the variables, got {self.target!r}")
+        strange = {name for pair in (*self.confounded, *self.undirected) for name in pair} - set(self.names)
+        if strange:
+            raise InputError(f"confounded and undirected pairs must be of variables, got {', '.join(sorted(strange))}")
 
     def ancestors(self, name: str) -> frozenset[str]:
         """Names with a directed path to ``name``."""
@@ -359,6 +378,21 @@ class CausalGraph:
             }
         )
         return table.sort_values(["support", "cause", "effect"], ascending=[False, True, True], ignore_index=True)
+
+    def total_effects(self) -> pd.DataFrame:
+        """One row a pair with a directed path: cause, effect, total effect with its 95 % interval; largest first."""
+        effects, causes = np.nonzero(self.total)
+        sizes = self.total[effects, causes]
+        table = pd.DataFrame(
+            {
+                "cause": [self.names[j] for j in causes],
+                "effect": [self.names[i] for i in effects],
+                "total_effect": sizes,
+                "low": self.total_low[effects, causes],
+                "high": self.total_high[effects, causes],
+            }
+        )
+        return table.iloc[np.argsort(-np.abs(sizes), kind="stable")].reset_index(drop=True)
 
 
 @dataclass(frozen=True, eq=False)

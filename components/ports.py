@@ -1,8 +1,8 @@
 """What the outside lends to an algorithm: a place to report to, a parallel map, fellow workers, someone to ask."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import torch
@@ -29,18 +29,60 @@ class Map(Protocol):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back on a yes/no question.
+class Subject:
+    """What a question is about, for those who answer from a table; a language model does not see it.
 
     Attributes:
-        yes: Probability mass on yes among the first tokens, in [0, 1].
-        no: Probability mass on no.
-        way: ``logprobs``, or ``samples`` where the endpoint gives none.
+        cause: Name or words of the supposed cause.
+        effect: Those of the effect.
+        kind: Whether any directed path is asked for, or a direct edge.
     """
 
-    yes: float
-    no: float
+    cause: str
+    effect: str
+    kind: Literal["path", "edge"] = "path"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing to ask.
+
+    Attributes:
+        text: The whole prompt.
+        subject: What it is about.
+        free: An answer in free text is wanted; otherwise yes or no.
+        temperature: 0 takes the likeliest answer; above 0 answers are drawn.
+        longest: Tokens the answer may have.
+        sample: Which of several draws of one and the same question this is, from 0.
+    """
+
+    text: str
+    subject: Subject | None = None
+    free: bool = False
+    temperature: float = 0.0
+    longest: int = 1
+    sample: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back on a question.
+
+    Attributes:
+        yes: Probability mass on yes among the first tokens, in [0, 1]; 1 where the words say yes.
+        no: Probability mass on no.
+        way: ``logprobs``; ``text`` where only the words are known; ``samples`` for several of those, pooled.
+        text: The words.
+        prompt_tokens: Tokens of the question, 0 where nobody counted.
+        answer_tokens: Tokens of the answer, 0 where nobody counted.
+    """
+
+    yes: float = 0.0
+    no: float = 0.0
     way: str = "logprobs"
+    text: str = field(default="", compare=False)
+    prompt_tokens: int = field(default=0, compare=False)
+    answer_tokens: int = field(default=0, compare=False)
 
 
 class Objective(Protocol):
@@ -105,14 +147,14 @@ ALONE = Alone()
 
 
 class Ask(Protocol):
-    """Someone who answers yes/no questions: a language model, a recorded transcript, a table."""
+    """Someone who answers questions: a language model, a recorded transcript, a table."""
 
     @property
     def model(self) -> str:
         """Name of who answers; part of the cache key."""
 
-    def __call__(self, question: str) -> Answer:
-        """The answer to one question."""
+    def __call__(self, question: Question) -> Answer:
+        """The answer to one question; safe to call from several threads at once."""
 
 
 def silent(step: int, total: int, metrics: Mapping[str, float]) -> None:

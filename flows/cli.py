@@ -33,12 +33,28 @@ Data = Annotated[
         "names the source and the role of each column. Default: nhanes.",
     ),
 ]
+GraphData = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        help="A CSV or Parquet table of numbers; or a built-in data specification ([bold]nhanes[/bold], "
+        "[bold]nhanes-cdc[/bold], [bold]nhanes-cycles[/bold]); or a YAML file that says what each column is, whose "
+        "descriptions a language model reads. Default: nhanes.",
+    ),
+]
+Target = Annotated[
+    str, typer.Option(help="Variable whose causes and effects are told. Default: the weak label, or the last column.")
+]
 SourcePath = Annotated[
     str,
     typer.Option("--source", help="File, folder or glob to read instead of the one the specification names."),
 ]
 Knowledge = Annotated[
-    str, typer.Option(help="YAML file of causal knowledge: tiers, exogenous, sinks, required, forbidden.")
+    str,
+    typer.Option(
+        help="Causal knowledge: a YAML file (tiers, exogenous, sinks, required, forbidden) or a CSV file "
+        "(cause, effect, claim, probability)."
+    ),
 ]
 Config = Annotated[
     Path | None,
@@ -64,7 +80,8 @@ Llm = Annotated[
     str,
     typer.Option(
         help="Who is asked for causal knowledge: [bold]embedded[/bold] (a small local model), [bold]endpoint[/bold] "
-        "(KINTSUGI_LLM_BASE_URL) or [bold]none[/bold]. Default: KINTSUGI_LLM or embedded.",
+        "(KINTSUGI_LLM_BASE_URL), [bold]transcript[/bold] (KINTSUGI_LLM_TRANSCRIPT, answers of an earlier run) or "
+        "[bold]none[/bold]. Default: KINTSUGI_LLM or embedded.",
     ),
 ]
 
@@ -102,23 +119,28 @@ def run(
 
 @app.command()
 def discover(
-    data: Data = "",
+    data: GraphData = "",
     source: SourcePath = "",
+    target: Target = "",
     knowledge: Knowledge = "",
     config: Config = None,
     assign: Assign = None,
     llm: Llm = "",
     home: Home = None,
 ) -> None:
-    """Find the causal graph only: ingest, elicit, discover.
+    """Find the causal graph of a table: edges with support, hidden causes, total effects, fit, checks, a picture.
 
-    Writes the edge table and the picture, and prints where they are.
+    Writes tables (edges, paths, total effects, residuals), the picture as PNG and SVG, and the graph as DOT, GraphML
+    and JSON, and prints where they are.
 
-    [bold]Example[/bold]: kintsugi discover --set discovery.replicates=20
+    [bold]Examples[/bold]:
+      kintsugi discover --data measurements.csv --target yield --llm none
+      kintsugi discover --set discovery.kind=cam_uv --set discovery.replicates=20
     """
     from flows.launch import launch
 
-    launch("discover", _values(data, source, knowledge, "", config, assign), home, llm)
+    values = _values(data, source, knowledge, "", config, assign)
+    launch("discover", values | ({"target": target} if target else {}), home, llm)
 
 
 @app.command()

@@ -22,16 +22,18 @@ class Source:
 
     Attributes:
         specification: A built-in data specification (``nhanes``, ``nhanes-cdc``, ``nhanes-cycles``) or the path
-            of a YAML file.
+            of a YAML file. For a causal graph alone the path of a CSV or Parquet table will do.
         path: File, folder or glob that replaces the one the specification names; empty keeps it.
-        knowledge: YAML file of a person's causal knowledge; empty takes the specification's own.
+        knowledge: YAML or CSV file of a person's causal knowledge; empty takes the specification's own.
         seed: Decides which rows are fitted, which tune and which are held back for evaluation.
+        columns: Columns of a plain table to use; empty takes all. A specification names its own.
     """
 
     specification: str = "nhanes"
     path: str = ""
     knowledge: str = ""
     seed: int = 0
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -46,11 +48,14 @@ class Discover:
         source: The data.
         elicitation: How a language model is asked.
         discovery: How the graph is found.
+        target: The variable whose causes and effects are told, and to which paths are counted; empty takes the weak
+            label, or the last column of a table without one.
     """
 
     source: Source = Source()
     elicitation: Elicitation = YesNo()
     discovery: Discovery = DirectLingam()
+    target: str = ""
 
 
 @dataclass(frozen=True)

@@ -112,12 +112,15 @@ def _prefect(settings: Settings) -> str:
 
 
 def _language_model(settings: Settings) -> str:
+    from components.ports import Question
     from tasks.llm import ask_of
 
     with ask_of(settings) as ask:
         if ask is None:
             return "none is asked"
-        answer = ask("Does fire cause smoke? Answer yes or no.")
+        if settings.llm == "transcript":
+            return f"answers of {ask.model} are read from {settings.llm_transcript}"
+        answer = ask(Question("Does fire cause smoke? Answer yes or no."))
         return f"{ask.model} answers by {answer.way} (yes {answer.yes:.2f}, no {answer.no:.2f})"
 
 

@@ -97,11 +97,14 @@ def summary(method: type) -> str:
 
 
 def descriptions(method: type) -> dict[str, str]:
-    """Field name to its text in the ``Attributes`` section of the docstring."""
-    _, _, section = (inspect.getdoc(method) or "").partition("Attributes:\n")
-    section = re.split(r"\n(?=\S)", section)[0]
-    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE)
-    return {name: re.sub(r"\s+", " ", text).replace("``", "") for name, text in entries}
+    """Field name to its text in the ``Attributes`` section of the docstring, or of that of a class it derives from."""
+    found: dict[str, str] = {}
+    for described in reversed(method.__mro__):
+        _, _, section = inspect.cleandoc(described.__dict__.get("__doc__") or "").partition("Attributes:\n")
+        section = re.split(r"\n(?=\S)", section)[0]
+        entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE)
+        found |= {name: re.sub(r"\s+", " ", text).replace("``", "") for name, text in entries}
+    return found
 
 
 def _title(form: type) -> str:

@@ -10,7 +10,7 @@ from components.confinement import Folders
 from components.contracts import Column, Evidence
 from components.errors import InputError
 from components.evaluation import Gate, load_gates
-from components.ingestion import BUILT_IN, Specification, check, confine, load_specification
+from components.ingestion import BUILT_IN, Specification, check, confine, inferred, is_table, load_specification
 from components.priors import load_knowledge
 from flows.configuration import Source
 from tasks.secrets import secret
@@ -25,7 +25,7 @@ class Inputs:
 
     Attributes:
         specification: The data, source path replaced where a person gave another.
-        variables: Columns of the causal graph, the weak label last.
+        variables: Columns of the causal graph, the weak label last where there is one.
         person: What a person knows of them.
     """
 
@@ -34,24 +34,33 @@ class Inputs:
     person: tuple[Evidence, ...]
 
 
-def read_inputs(source: Source) -> Inputs:
+def read_inputs(source: Source, *, graph_only: bool = False) -> Inputs:
     """The specification and the knowledge file, and whatever can be known of the table without reading it all.
+
+    Args:
+        source: What a person gave.
+        graph_only: No label is needed, and a plain table will do instead of a specification.
 
     Raises:
         InputError: Something in them breaks a rule.
     """
-    specification = read_specification(source)
+    specification = read_specification(source, graph_only=graph_only)
+    if not graph_only:
+        specification.check_labelled()
     check(specification)
     chosen = variables(specification.declared)
     if len(chosen) < 2:
-        raise InputError("columns must hold at least one feature of kind number or flag, the causal graph needs it")
+        raise InputError(
+            "columns must hold at least one feature of kind number or flag beside the label, two without a label: the "
+            "causal graph needs them"
+        )
     file = specification.knowledge
     names = tuple(column.name for column in chosen)
     declared = tuple(column.name for column in specification.declared)
     return Inputs(specification, chosen, load_knowledge(file, names, declared) if file else ())
 
 
-def read_specification(source: Source) -> Specification:
+def read_specification(source: Source, *, graph_only: bool = False) -> Specification:
     """The specification with the path and knowledge file given beside it, found to read nothing that it may not.
 
     What a person types at their own command line may lie anywhere. What another person's form names, and what a
@@ -64,7 +73,7 @@ def read_specification(source: Source) -> Specification:
     check_place("source.specification", "" if shipped else source.specification)
     check_place("source.path", source.path)
     check_place("source.knowledge", source.knowledge)
-    specification = load_specification(source.specification).with_secrets(secret)
+    specification = _loaded(source, graph_only).with_secrets(secret)
     if source.path:
         specification = specification.with_source_path(Path(source.path).expanduser().absolute())
     if source.knowledge:
@@ -76,6 +85,20 @@ def read_specification(source: Source) -> Specification:
         typed = {"source.path": source.path, "knowledge": source.knowledge} if by_hand else {}
         confine(specification, allowed, [field for field, text in typed.items() if text])
     return specification.with_downloads_in(load_settings().downloads)
+
+
+def _loaded(source: Source, graph_only: bool) -> Specification:
+    plain = is_table(source.specification)
+    if plain and not graph_only:
+        raise InputError(
+            "source.specification must describe the table in YAML where a model is trained, got "
+            f"{source.specification!r}; kintsugi discover alone takes a plain table"
+        )
+    if source.columns and not plain:
+        raise InputError(f"source.columns is for plain tables; {source.specification!r} names its own columns")
+    if plain:
+        return inferred(Path(source.specification).expanduser().absolute(), source.columns)
+    return load_specification(source.specification)
 
 
 def check_place(field: str, path: str) -> None:
@@ -120,4 +143,16 @@ def read_gates(path: str) -> tuple[Gate, ...]:
 def variables(columns: Sequence[Column]) -> tuple[Column, ...]:
     """The columns a graph can speak of: numeric features and the weak label, which stands for the target."""
     features = [column for column in columns if column.role == "feature" and column.kind in ("number", "flag")]
-    return (*features, next(column for column in columns if column.role == "weak_label"))
+    return (*features, *(column for column in columns if column.role == "weak_label"))
+
+
+def graph_target(target: str, chosen: Sequence[Column]) -> str:
+    """The variable in the middle of a graph over ``chosen``: ``target``, or the last one.
+
+    Raises:
+        InputError: It is none of them.
+    """
+    names = [column.name for column in chosen]
+    if target and target not in names:
+        raise InputError(f"target must be a variable of the graph, got {target!r}; they are {', '.join(names)}")
+    return target or names[-1]

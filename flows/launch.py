@@ -159,14 +159,17 @@ def _send_what_is_left() -> None:
 def _checked(plan: type, values: dict[str, Any]) -> "Form":
     """The form, with the files it names read once to find their mistakes before anything starts."""
     from flows.forms import build, read_form
-    from flows.inputs import check_model_name, read_gates, read_inputs
+    from flows.inputs import check_model_name, graph_target, read_gates, read_inputs
 
     form = read_form(plan, values)
     made = build(form)
-    if hasattr(made, "gates"):
+    trains = hasattr(made, "gates")
+    if trains:
         check_model_name(made.model)
         read_gates(made.gates)
-    read_inputs(made.source)
+    inputs = read_inputs(made.source, graph_only=not trains)
+    if not trains:
+        graph_target(made.target, inputs.variables)
     return form
 
 

@@ -42,6 +42,8 @@ class Outcome:
 
 def data_lines(dataset: Dataset) -> tuple[str, ...]:
     """The dataset in a few sentences."""
+    if not dataset.labelled:
+        return (f"{dataset.rows:,} rows, no label", *dataset.notes)
     positives = sum(batch.positives for batch in dataset.batches)
     first = (
         f"{dataset.rows:,} rows in {len(dataset.batches)} batches ({', '.join(b.label for b in dataset.batches)}), "
@@ -58,6 +60,9 @@ def knowledge_lines(knowledge: PriorKnowledge) -> tuple[str, ...]:
         verdict = "its answers get no weight" if found.strength == 0 else f"its answers weigh {found.strength:.2f}"
         interval = f"[{found.low:.2f}, {found.high:.2f}]"
         lines.append(f"{found.model}: AUC {found.auc:.2f} {interval} on {found.probes} probes; {verdict}")
+    if knowledge.remaining:
+        first = f"the first is {knowledge.remaining[0]}"
+        lines.append(f"{len(knowledge.remaining)} questions remain unanswered, {first}; run again to ask them")
     return (*lines, *knowledge.conflicts)
 
 
@@ -73,7 +78,23 @@ def graph_lines(graph: CausalGraph) -> tuple[str, ...]:
         f"causes of {graph.target}: {', '.join(sorted(graph.ancestors(graph.target))) or 'none'}",
         f"effects of {graph.target}: {', '.join(sorted(effects)) or 'none'}",
         f"direct: {'; '.join(near) or 'none'}",
+        *_open_pairs(graph),
     )
+
+
+def _open_pairs(graph: CausalGraph) -> tuple[str, ...]:
+    """The pairs without a direction, and how well the graph fits, where there is something to say."""
+    lines = [
+        f"{title}: {'; '.join(' and '.join(pair) for pair in pairs)}"
+        for title, pairs in (("hidden common cause", graph.confounded), ("direction open", graph.undirected))
+        if pairs
+    ]
+    fit = graph.findings.fit
+    if fit is not None:
+        lines.append(
+            f"fit: chi2 {fit.chi2:.1f} on {fit.df} degrees of freedom, CFI {fit.cfi:.3f}, RMSEA {fit.rmsea:.3f}"
+        )
+    return tuple(lines)
 
 
 def chain_lines(chain: Chain) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The whole chain: ingest, elicit, discover, train, update, tune, evaluate, register, report."""
 
+from functools import partial
 from typing import cast
 
 from prefect import flow
@@ -30,6 +31,7 @@ from tasks.ingest import ingest_table
 from tasks.register import register_model
 from tasks.report import Told, write_report
 from tasks.settings import load_settings
+from tasks.survey import survey_graph, survey_wanted
 from tasks.train import train_posterior
 from tasks.tune import tune_posterior
 from tasks.update import update_posterior
@@ -46,10 +48,14 @@ def pipeline(config: PipelineForm = PipelineForm()) -> Outcome:  # noqa: B008  #
         reigning_predictor(name, inputs.specification.declared, work)  # refused before the work, not after it
         seed = plan.source.seed
         reading = ingest_table.submit(work, inputs.specification, seed)
-        asking = elicit_knowledge.submit(work, plan.elicitation, inputs.variables, inputs.person, seed)
-        (dataset, labels), knowledge = reading.result(), asking.result()
-        batches, _ = plan.training.split(dataset)
-        graph = discover_graph.submit(work, plan.discovery, dataset, batches, knowledge).result()
+        ask = partial(elicit_knowledge.submit, work, plan.elicitation, inputs.variables, inputs.person, seed)
+        asking = None if survey_wanted(plan.elicitation, work.settings) else ask()
+        dataset, labels = reading.result()
+        batches, target = plan.training.split(dataset)[0], dataset.weak_label
+        if asking is None:
+            asking = ask(survey_graph.submit(work, plan.discovery, dataset, batches, inputs.variables, target).result())
+        knowledge = asking.result()
+        graph = discover_graph.submit(work, plan.discovery, dataset, batches, knowledge, target).result()
         trained = train_posterior.submit(work, plan.training, dataset, graph).result()
         later = [batch.index for batch in dataset.batches if batch.index not in batches]
         absorbed = update_posterior.submit(work, plan.update, dataset, later, trained.state).result()

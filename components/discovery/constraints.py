@@ -2,22 +2,27 @@
 
 Knowledge may contradict itself, and three harmless statements "a does not reach b", "b does not reach c", "c does not
 reach a" already have no order that honours them all, although the graph without edges does. So a search over causal
-orders is given an acyclic set of order pairs, the most certain statements first; what does not fit in is enforced on
-the edges afterwards. Where a pair is both required and forbidden, the prohibition holds.
+orders is given an acyclic set of order pairs: the least total confidence is given up (a weighted minimum feedback arc
+set), and what does not fit in is enforced on the edges afterwards. Where a pair is both required and forbidden, the
+prohibition holds.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.contracts import PriorKnowledge
+from components.causal_order import broken, causal_order
+from components.contracts import PERSON, FloatArray, PriorKnowledge
 from components.errors import InputError
 
 BoolArray = NDArray[np.bool_]
-Pair = tuple[int, int]
+Indices = NDArray[np.int64]
+Kind = TypeVar("Kind", bound=np.generic)
 Claim = Literal["required path", "forbidden path", "required edge", "forbidden edge"]
+# No claim counts for more than odds of a million to one, so that two certain ones can be weighed against a third.
+DOUBT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +35,8 @@ class Constraints:
         required_path: Paths that were asked for and can be had.
         forbidden_edge: Direct edges that must not be, among them every forbidden path.
         forbidden_path: Paths that must not be.
+        lean: [i, j] antisymmetric log odds of i -> j against j -> i, believed and not enforced; zeros where all
+            knowledge is enforced.
         notes: One sentence for everything that could not be honoured.
     """
 
@@ -38,19 +45,20 @@ class Constraints:
     required_path: BoolArray
     forbidden_edge: BoolArray
     forbidden_path: BoolArray
+    lean: FloatArray
     notes: tuple[str, ...] = ()
 
-    @property
-    def order_knowledge(self) -> NDArray[np.int8] | None:
-        """The matrix lingam takes: 1 where the cause comes first, -1 elsewhere; None when nothing is known.
 
-        It holds no 0, which lingam would read as the reverse order and not only as a missing edge.
-        """
-        return np.where(self.before, 1, -1).astype(np.int8) if self.before.any() else None
-
-
-def reconcile(knowledge: PriorKnowledge, names: tuple[str, ...], known: tuple[str, ...]) -> Constraints:
+def reconcile(
+    knowledge: PriorKnowledge, names: tuple[str, ...], known: tuple[str, ...], *, soft: bool = False
+) -> Constraints:
     """The constraints that ``knowledge`` puts on the columns ``names`` of a table whose columns once were ``known``.
+
+    Args:
+        knowledge: What is known.
+        names: Columns of the graph.
+        known: Every column the table ever had.
+        soft: Enforce only what a person claims; what a language model says becomes log odds to lean to.
 
     Raises:
         InputError: The knowledge speaks of a variable that the table never had.
@@ -60,7 +68,11 @@ def reconcile(knowledge: PriorKnowledge, names: tuple[str, ...], known: tuple[st
         raise InputError(
             f"knowledge must speak of columns of the table, got {', '.join(strange)}; it has {', '.join(known)}"
         )
-    paths, edges = _aligned(knowledge, names)
+    lean: FloatArray = np.zeros((len(names), len(names)))
+    if soft:
+        lean = _leaning(_aligned(knowledge.names, knowledge.probability, names, np.nan))
+        knowledge = _only_certain(knowledge)
+    paths, edges = (_aligned(knowledge.names, marks, names, -1) for marks in (knowledge.path, knowledge.edge))
     forbidden_path = paths == 0
     forbidden_edge = forbidden_path | (edges == 0)
     required_path, required_edge = paths == 1, (edges == 1) & ~forbidden_edge
@@ -69,16 +81,16 @@ def reconcile(knowledge: PriorKnowledge, names: tuple[str, ...], known: tuple[st
         for i, j in np.argwhere((edges == 1) & forbidden_path)
     ]
     required = required_path | required_edge
-    first = _by_confidence(knowledge, names, required, ("required path", "required edge"))
-    before, dropped = _acyclic(np.zeros_like(required), first)
-    for i, j in dropped:
+    strength = _confidence(knowledge, names, ("required path", "required edge"))
+    before, dropped = _acyclic(np.zeros_like(required), np.where(required, strength, 0.0))
+    for i, j in np.argwhere(dropped):
         required_path[i, j] = required_edge[i, j] = False
         notes.append(f"{names[j]} -> {names[i]} was required, but surer knowledge says the reverse; it was dropped.")
     # A pair forbidden in both directions needs no order; a lone prohibition is met by putting its effect first.
-    lone = (forbidden_path & ~forbidden_path.T).T
-    second = _by_confidence(knowledge, names, lone, ("forbidden path",))
-    before, _ = _acyclic(before, second)
-    return Constraints(before, required_edge, required_path, forbidden_edge, forbidden_path, tuple(notes))
+    lone = forbidden_path & ~forbidden_path.T
+    strength = _confidence(knowledge, names, ("forbidden path",))
+    before, _ = _acyclic(before, np.where(lone, strength, 0.0).T)
+    return Constraints(before, required_edge, required_path, forbidden_edge, forbidden_path, lean, tuple(notes))
 
 
 def reachable(edges: BoolArray) -> BoolArray:
@@ -89,44 +101,51 @@ def reachable(edges: BoolArray) -> BoolArray:
     return closed
 
 
-def _aligned(knowledge: PriorKnowledge, names: tuple[str, ...]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    paths = np.full((len(names), len(names)), -1, dtype=np.int8)
-    edges = paths.copy()
-    places = [(place, knowledge.names.index(name)) for place, name in enumerate(names) if name in knowledge.names]
+def _aligned(known: tuple[str, ...], matrix: NDArray[Kind], names: tuple[str, ...], unknown: float) -> NDArray[Kind]:
+    """``matrix`` over ``known`` as a matrix over ``names``, ``unknown`` where nothing is said."""
+    found: NDArray[Kind] = np.full((len(names), len(names)), unknown, dtype=matrix.dtype)
+    places = [(place, known.index(name)) for place, name in enumerate(names) if name in known]
     if places:
         here, there = (list(side) for side in zip(*places, strict=True))
-        paths[np.ix_(here, here)] = knowledge.path[np.ix_(there, there)]
-        edges[np.ix_(here, here)] = knowledge.edge[np.ix_(there, there)]
-    return paths, edges
+        found[np.ix_(here, here)] = matrix[np.ix_(there, there)]
+    return found
 
 
-def _by_confidence(
-    knowledge: PriorKnowledge, names: tuple[str, ...], before: BoolArray, claims: tuple[Claim, ...]
-) -> list[Pair]:
-    """The pairs (later, earlier) of ``before``, the surest first; a cell without evidence counts as certain."""
-    forbids = claims == ("forbidden path",)
-    sure: dict[tuple[str, str], float] = {}
+def _only_certain(knowledge: PriorKnowledge) -> PriorKnowledge:
+    """``knowledge`` without the cells that rest on others' word than a person's."""
+    path, edge = knowledge.path.copy(), knowledge.edge.copy()
+    sources: dict[tuple[int, int, bool], set[str]] = {}
     for entry in knowledge.evidence:
-        if entry.claim in claims:
-            cell = (entry.effect, entry.cause)
-            sure[cell] = max(entry.probability, sure.get(cell, 0.0))
-    confidence = {}
-    for later, earlier in np.argwhere(before):
-        cell = (names[earlier], names[later]) if forbids else (names[later], names[earlier])
-        confidence[int(later), int(earlier)] = sure.get(cell, 1.0)
-    return sorted(confidence, key=lambda pair: -confidence[pair])
+        cell = knowledge.names.index(entry.effect), knowledge.names.index(entry.cause), entry.claim.endswith("path")
+        sources.setdefault(cell, set()).add(entry.source)
+    for (effect, cause, is_path), said in sources.items():
+        if PERSON not in said:
+            (path if is_path else edge)[effect, cause] = -1
+    return replace(knowledge, path=path, edge=edge)
 
 
-def _acyclic(before: BoolArray, pairs: list[Pair]) -> tuple[BoolArray, list[Pair]]:
-    """Add the pairs (later, earlier) one after another to the closed relation, leaving out those that close a cycle."""
-    closed, dropped = before.copy(), []
-    for later, earlier in pairs:
-        if closed[earlier, later] or later == earlier:
-            dropped.append((later, earlier))
-            continue
-        after = closed[:, later].copy()
-        after[later] = True
-        ahead = closed[earlier].copy()
-        ahead[earlier] = True
-        closed |= np.outer(after, ahead)
-    return closed, dropped
+def _leaning(probability: FloatArray) -> FloatArray:
+    """[i, j] log odds of a path i -> j against those of a path j -> i; nobody's answer counts as even odds."""
+    sure = np.clip(np.nan_to_num(probability, nan=0.5), DOUBT, 1 - DOUBT)
+    of_path = np.log(sure / (1 - sure)).T
+    lean: FloatArray = of_path - of_path.T
+    return lean
+
+
+def _confidence(knowledge: PriorKnowledge, names: tuple[str, ...], claims: tuple[Claim, ...]) -> FloatArray:
+    """[effect, cause] |logit| of the surest claim on each pair; a cell without evidence counts as certain."""
+    sure = np.full((len(names), len(names)), np.nan)
+    for entry in knowledge.evidence:
+        if entry.claim in claims and entry.effect in names and entry.cause in names:
+            cell = names.index(entry.effect), names.index(entry.cause)
+            sure[cell] = np.nanmax([entry.probability, sure[cell], 0.5])
+    bounded = np.clip(np.nan_to_num(sure, nan=1.0), 0.5 + DOUBT, 1 - DOUBT)
+    strength: FloatArray = np.log(bounded / (1 - bounded))
+    return strength
+
+
+def _acyclic(before: BoolArray, strength: FloatArray) -> tuple[BoolArray, BoolArray]:
+    """``before`` closed over the relations of positive ``strength`` that fit in, and those that were given up."""
+    order = causal_order(np.where(before, np.inf, strength))
+    dropped = (broken(strength, order) > 0) & ~before
+    return reachable(before | ((strength > 0) & ~dropped)), dropped

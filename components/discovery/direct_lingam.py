@@ -10,122 +10,58 @@ models, JMLR 14, 2013.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from components.contracts import CausalGraph, FloatArray, PriorKnowledge
-from components.discovery.constraints import Constraints, reachable, reconcile
-from components.discovery.effects import percentile_interval, total_effects
-from components.discovery.fitting import Fit, Replicate, fit_graph
-from components.discovery.preparation import prepare
+from components.contracts import PriorKnowledge
+from components.discovery.adjacency import adjacency
+from components.discovery.causal_order_search import causal_order
+from components.discovery.constraints import Constraints, reconcile
+from components.discovery.found import Found
+from components.discovery.preparation import PreparedTable
+from components.discovery.search import GraphSearch
 from components.errors import InputError
-from components.ports import Map, Report
 
-if TYPE_CHECKING:
-    import pandas as pd
+Trust = Literal["hard", "soft"]
 
 
 @dataclass(frozen=True)
-class DirectLingam:
+class DirectLingam(GraphSearch):
     """DirectLiNGAM with prior knowledge and bootstrap support.
+
+    Costs about a second for 10,000 rows of 100 columns, and five for 200 columns; each replicate as much again.
 
     Attributes:
         kind: Name of the method.
-        replicates: Bootstrap resamples; support and intervals come from them, at about half a second each for 20,000
-            rows of 11 columns.
         minimum_weight: Smallest direct effect kept, in standard deviations of the effect per standard deviation of
             the cause.
-        maximum_rows: Complete rows used at most, drawn at random from those there are, in [10, 500000].
-        log_skewness: A strictly positive column with a larger skewness enters as its logarithm; 0 switches this off.
-        seed: Seed of the drawn rows and of all resamples.
+        knowledge: ``hard``: every claim holds, in the order of the variables and in the edges. ``soft``: a person's
+            claims hold; a language model's probabilities of paths are log odds that the data may overrule.
+        device: Where the order is searched, as torch names it (``cuda``); ``cpu`` uses compiled loops instead of torch.
+            Worth it from some ten million numbers on, if at all: no graphics processor was at hand to measure it.
     """
 
     kind: Literal["direct_lingam"] = "direct_lingam"
-    replicates: int = 100
     minimum_weight: float = 0.01
-    maximum_rows: int = 20_000
-    log_skewness: float = 2.0
-    seed: int = 0
+    knowledge: Trust = "hard"
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.replicates < 1:
-            raise InputError(f"replicates must be at least 1, got {self.replicates}")
+        super().__post_init__()
         if not 0 <= self.minimum_weight < 1:
             raise InputError(f"minimum_weight must lie in [0, 1), got {self.minimum_weight}")
-        # A standardised value is below sqrt(rows), and lingam takes its cosh, which overflows past 710.
-        if not 10 <= self.maximum_rows <= 500_000:
-            raise InputError(f"maximum_rows must lie in [10, 500000], got {self.maximum_rows}")
-        if not 0 <= self.log_skewness < np.inf:
-            raise InputError(f"log_skewness must be 0 or a positive number, got {self.log_skewness}")
-        if self.seed < 0:
-            raise InputError(f"seed must not be negative, got {self.seed}")
+        if self.knowledge not in get_args(Trust):
+            raise InputError(f"knowledge must be one of {', '.join(get_args(Trust))}, got {self.knowledge!r}")
 
-    def discover(
-        self, table: "pd.DataFrame", knowledge: PriorKnowledge, target: str, map: Map, report: Report
-    ) -> CausalGraph:
-        """The causal graph of the numeric columns of ``table``.
+    def reconcile(self, knowledge: PriorKnowledge, names: tuple[str, ...], known: tuple[str, ...]) -> Constraints:
+        """All claims as constraints, or only the certain ones beside what the others lean to."""
+        return reconcile(knowledge, names, known, soft=self.knowledge == "soft")
 
-        Args:
-            table: Rows to learn from; a row with a missing value is left out, which the graph's notes tell.
-            knowledge: What is known before. Its prohibitions hold in every replicate, its required order too unless it
-                contradicts itself; what could not be honoured is told in the notes.
-            target: The column that stands for the label.
-            map: Runs the replicates; the result does not depend on how.
-            report: Told the number of edges after each replicate.
-
-        Raises:
-            InputError: The table or the knowledge breaks a rule; the message names it.
-        """
-        prepared = prepare(table, target, self.maximum_rows, self.log_skewness, self.seed)
-        constraints = reconcile(knowledge, prepared.names, tuple(str(name) for name in table.columns))
-        scale = prepared.values.std(axis=0)
-        values = (prepared.values - prepared.values.mean(axis=0)) / scale
-        units = scale[:, None] / scale[None, :]
-        fit = fit_graph(values, constraints, self.minimum_weight)
-        replicates = self._replicates(values, constraints, map, report)
-        low, high = percentile_interval(total_effects(replicates))
-        missed = _missed_notes(prepared.names, fit, constraints)
-        if len(replicates) < self.replicates:
-            missed.append(f"{self.replicates - len(replicates)} replicates found no resample of full rank.")
-        return CausalGraph(
-            names=prepared.names,
-            weights=fit.weights * units,
-            order=fit.order,
-            support=(replicates != 0).mean(axis=0),
-            total=total_effects(fit.weights) * units,
-            total_low=low * units,
-            total_high=high * units,
-            target=target,
-            rows=len(values),
-            replicates=len(replicates),
-            notes=(*prepared.notes, *constraints.notes, *missed),
-        )
-
-    def _replicates(self, values: FloatArray, constraints: Constraints, map: Map, report: Report) -> FloatArray:
-        replicate = Replicate(values, constraints, self.minimum_weight, self.seed)
-        found = []
-        for index, weights in enumerate(map(replicate, range(self.replicates))):
-            report(index, self.replicates, {"edges": float(np.count_nonzero(np.nan_to_num(weights)))})
-            if np.isfinite(weights).all():
-                found.append(weights)
-        if not found:
-            raise InputError(
-                f"table must have enough rows that a resample keeps its rank, got {len(values)} complete rows of "
-                f"{values.shape[1]} columns; add rows or leave out rare flags"
-            )
-        return np.stack(found)
-
-
-def _missed_notes(names: tuple[str, ...], fit: Fit, constraints: Constraints) -> list[str]:
-    notes = [
-        f"The edge {names[j]} -> {names[i]} was removed: it was part of a forbidden path."
-        + (" It was required." if constraints.required_edge[i, j] else "")
-        for i, j in fit.cut
-    ]
-    missing = constraints.required_path & ~reachable(fit.weights != 0)
-    notes += [
-        f"The data show no path {names[j]} -> ... -> {names[i]}, which was required; only its order was kept."
-        for i, j in np.argwhere(missing)
-    ]
-    return notes
+    def search(self, table: PreparedTable, constraints: Constraints, threads: int = 1) -> Found:
+        """The causal order, then the edges along it."""
+        lean = constraints.lean / len(table.values)
+        order = causal_order(table.values, constraints.before, lean, threads, device=self.device)
+        weights = adjacency(table.values, order, constraints.forbidden_edge)
+        weights[(np.abs(weights) < self.minimum_weight) & ~constraints.required_edge] = 0.0
+        return Found.directed(weights, order)

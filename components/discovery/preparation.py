@@ -1,6 +1,6 @@
 """A table of numbers made fit for discovery, or a named reason why it is not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,11 @@ class PreparedTable:
     names: tuple[str, ...]
     values: FloatArray
     notes: tuple[str, ...]
+
+    def standardised(self) -> tuple["PreparedTable", FloatArray]:
+        """The table with columns of mean zero and variance one, and the [p] standard deviations they had."""
+        scale = self.values.std(axis=0)
+        return replace(self, values=(self.values - self.values.mean(axis=0)) / scale), scale
 
 
 def prepare(table: pd.DataFrame, target: str, maximum_rows: int, log_skewness: float, seed: int) -> PreparedTable:

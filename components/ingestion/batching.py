@@ -12,6 +12,8 @@ from components.errors import InputError
 from components.ingestion.specification import Batches, Every, Specification
 
 MOST_BATCHES = 1000
+EVERYTHING = "everything"
+"""Key and name of the one batch of a table without batches."""
 
 Key = float | str
 
@@ -85,6 +87,9 @@ def arranged(counts: Mapping[Key, KeyCount], specification: Specification) -> tu
         InputError: A group's value is not in the declared order, or a key has two labels.
     """
     batches = specification.batching
+    if batches is None:
+        rows = sum(count.rows for count in counts.values())
+        return [Planned(TimeBatch(1, EVERYTHING, rows, 0), tuple(counts))], []
     by = specification.column(batches.by, "batches.by")
     too_many(len(counts), batches)
     labels = {key: _label(key, counts[key], batches, by) for key in counts}
@@ -94,7 +99,7 @@ def arranged(counts: Mapping[Key, KeyCount], specification: Specification) -> tu
     ]
     joined = _joined(planned, batches.rows_at_least, by)
     numbered = [replace(plan, batch=replace(plan.batch, index=number)) for number, plan in enumerate(joined, 1)]
-    return numbered, _notes(numbered, specification, by)
+    return numbered, _notes(numbered, batches, specification, by)
 
 
 def _ordered(counts: Mapping[Key, KeyCount], batches: Batches) -> list[Key]:
@@ -149,7 +154,7 @@ def _together(first: Planned, second: Planned, by: Column) -> Planned:
     return Planned(batch, first.keys + second.keys)
 
 
-def _notes(planned: Sequence[Planned], specification: Specification, by: Column) -> list[str]:
+def _notes(planned: Sequence[Planned], batches: Batches, specification: Specification, by: Column) -> list[str]:
     notes = []
     if by.role == "group":
         time = specification.one("time")
@@ -157,13 +162,12 @@ def _notes(planned: Sequence[Planned], specification: Specification, by: Column)
         notes.append(f"{why}: batches follow {by.name}, they are groups of rows and not points in time")
     for plan in planned:
         if len(plan.keys) > 1:
-            at_least = specification.batching.rows_at_least
             notes.append(
                 f"{len(plan.keys)} values of {by.name} are joined into batch {plan.batch.label}: "
-                f"each alone would leave a batch of fewer than {at_least} rows"
+                f"each alone would leave a batch of fewer than {batches.rows_at_least} rows"
             )
-        if not plan.batch.positives:
+        if specification.labelled and not plan.batch.positives:
             notes.append(f"batch {plan.batch.label} has no positive row")
-    if len(planned) == 1:
+    if specification.labelled and len(planned) == 1:
         notes.append("there is one batch only, so nothing is left to update with")
     return notes

@@ -39,7 +39,9 @@ def check(specification: Specification) -> None:
 
 def used_columns(specification: Specification) -> list[Column]:
     """The declared columns whose values matter: all but the ignored ones that nothing else speaks of."""
-    spoken_of = {condition.column for condition in specification.keep} | {specification.batching.label}
+    spoken_of = {condition.column for condition in specification.keep}
+    if specification.batching is not None:
+        spoken_of.add(specification.batching.label or "")
     return [column for column in specification.declared if column.role != "ignored" or column.name in spoken_of]
 
 

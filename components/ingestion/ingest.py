@@ -103,16 +103,16 @@ def _checked(specification: Specification, tally: Tally) -> list[str]:
         notes.append(f"{tally.left_out} of {tally.read} rows were dropped because keep asks for {conditions}")
     if not left:
         raise InputError(f"keep must leave at least one row, all of {tally.read} rows were dropped")
-    by = specification.batching.by
+    by = specification.batching.by if specification.batching else ""
     if not rows:
         raise InputError(f"batches.by must have values, {by!r} is missing in all of {left} rows")
     if tally.keyless:
         notes.append(f"{tally.keyless} of {left} rows were dropped because {by}, which batches follow, is missing")
     notes += range_notes(specification.declared, tally.invalid, tally.present)
     weak, evaluation = specification.one("weak_label"), specification.one("evaluation_label")
-    assert weak is not None
-    check_classes(weak, tally.positives, rows - tally.weak_missing, rows)
-    if tally.weak_missing:
+    if weak is not None:
+        check_classes(weak, tally.positives, rows - tally.weak_missing, rows)
+    if weak is not None and tally.weak_missing:
         notes.append(f"{tally.weak_missing} of {rows} rows have no {weak.name} and count as unlabeled")
     if evaluation is not None:
         check_classes(evaluation, tally.known_positives, tally.known, rows)
@@ -211,7 +211,7 @@ def _dataset(
         "keys": [[str(key) for key in plan.keys] for plan in planned],
         "label_frequency": specification.label_frequency and specification.label_frequency.model_dump(),
     }
-    frequency = specification.label_frequency
+    frequency, batching = specification.label_frequency, specification.batching
     return Dataset(
         path=path,
         columns=columns,
@@ -219,7 +219,7 @@ def _dataset(
         digest=tally.content.digest(declaration),
         notes=notes,
         label_frequency=frequency.estimate() if frequency else None,
-        in_time=specification.column(specification.batching.by, "batches.by").role == "time",
+        in_time=batching is not None and specification.column(batching.by, "batches.by").role == "time",
     )
 
 

@@ -181,11 +181,24 @@ class Specification(BaseModel):
         return tuple(Column(name=name, **dict(column)) for name, column in self.columns.items())
 
     @property
-    def batching(self) -> Batches:
-        """How the rows fall into batches, said or not."""
-        if self.batches is not None:
-            return self.batches
-        return Batches(by=next(column.name for column in self.declared if column.role == "time"))
+    def batching(self) -> Batches | None:
+        """How the rows fall into batches, said or not; None where all are one batch."""
+        time = self.one("time")
+        return self.batches or (Batches(by=time.name) if time else None)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there is a weak label to learn from; without one there is a causal graph to find and no more."""
+        return self.one("weak_label") is not None
+
+    def check_labelled(self) -> None:
+        """Refuse a table that nothing can be trained on.
+
+        Raises:
+            InputError: No column is a weak label.
+        """
+        if not self.labelled:
+            raise InputError("columns must have exactly one of role weak_label, got 0 (none)")
 
     def one(self, role: Role) -> Column | None:
         """The first column of a role, None when there is none."""
@@ -235,10 +248,8 @@ class Specification(BaseModel):
 
 def _check_roles(columns: tuple[Column, ...]) -> None:
     weak = [column.name for column in columns if column.role == "weak_label"]
-    if len(weak) != 1:
-        raise InputError(
-            f"columns must have exactly one of role weak_label, got {len(weak)} ({', '.join(weak) or 'none'})"
-        )
+    if len(weak) > 1:
+        raise InputError(f"columns must have exactly one of role weak_label, got {len(weak)} ({', '.join(weak)})")
     for role in _AT_MOST_ONE:
         several = [column.name for column in columns if column.role == role]
         if len(several) > 1:
@@ -272,7 +283,7 @@ def _check_condition(condition: Condition, column: Column) -> None:
 
 def _check_batches(specification: Specification) -> None:
     if specification.batches is None:
-        if specification.one("time") is None:
+        if specification.labelled and specification.one("time") is None:
             raise InputError(
                 "batches must be declared where there is no column of role time: add batches: {by: a group column}"
             )

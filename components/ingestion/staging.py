@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from components.contracts import PART, ROW, Column
-from components.ingestion.batching import Key, KeyCount, keys_of, too_many
+from components.ingestion.batching import EVERYTHING, Key, KeyCount, keys_of, too_many
 from components.ingestion.checking import kept, used_columns
 from components.ingestion.fingerprint import Fingerprint, fingerprint, parts, row_keys
 from components.ingestion.specification import Specification
@@ -127,21 +127,27 @@ class Stage:
 
     def _keys(self, values: pd.DataFrame) -> "pd.Series[Any]":
         batching = self.specification.batching
+        if batching is None:
+            return pd.Series(EVERYTHING, index=values.index, dtype=object)
         kind = self.specification.column(batching.by, "batches.by").kind
         return keys_of(values[batching.by], kind, batching.every)
 
     def _written(self, values: pd.DataFrame, number: int) -> Tally:
-        columns, weak = stored_columns(self.specification), self._name("weak_label")
-        missing = int(values[weak].isna().sum())
-        values = values.assign(**{weak: values[weak].fillna(0.0), PART: parts(values[ROW].to_numpy(), self.seed)})
+        columns, weak = stored_columns(self.specification), self.specification.one("weak_label")
+        values = values.assign(**{PART: parts(values[ROW].to_numpy(), self.seed)})
+        missing = 0
+        if weak is not None:
+            missing = int(values[weak.name].isna().sum())
+            values = values.assign(**{weak.name: values[weak.name].fillna(0.0)})
         names = [column.name for column in columns]
         keys = self._by_key(values, weak)
-        too_many(len(keys), self.specification.batching)
+        if self.specification.batching is not None:
+            too_many(len(keys), self.specification.batching)
         self._write(values, columns, number)
         labels = self._labels(values)
         return Tally(
             weak_missing=missing,
-            positives=int(values[weak].sum()),
+            positives=sum(count.positives for count in keys.values()),
             known=int(labels[LABEL].notna().sum()),
             known_positives=int(labels[LABEL].sum()),
             keys=keys,
@@ -149,12 +155,14 @@ class Stage:
             evaluation=fingerprint(labels, [ROW, LABEL]),
         )
 
-    def _by_key(self, values: pd.DataFrame, weak: str) -> dict[Key, KeyCount]:
-        label = self.specification.batching.label
+    def _by_key(self, values: pd.DataFrame, weak: Column | None) -> dict[Key, KeyCount]:
+        batching = self.specification.batching
+        label = batching.label if batching else None
         found: dict[Key, KeyCount] = {}
         for key, group in values.groupby(_KEY):
             called = [] if label is None else sorted(texts(group[label]).dropna().unique())[:2]
-            found[key] = KeyCount(len(group), int(group[weak].sum()), frozenset(called))  # type: ignore[index]
+            positives = 0 if weak is None else int(group[weak.name].sum())
+            found[key] = KeyCount(len(group), positives, frozenset(called))  # type: ignore[index]
         return found
 
     def _write(self, values: pd.DataFrame, columns: tuple[Column, ...], number: int) -> None:
@@ -175,11 +183,6 @@ class Stage:
         if column is None:
             return pd.DataFrame({ROW: [], LABEL: []})
         return pd.DataFrame({ROW: values[ROW], LABEL: values[column.name]})
-
-    def _name(self, role: Any) -> str:
-        column = self.specification.one(role)
-        assert column is not None
-        return column.name
 
 
 def _arrow_schema(columns: tuple[Column, ...]) -> Any:

@@ -6,20 +6,29 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from components.contracts import Evidence, FloatArray
+from components.contracts import PERSON, Evidence, FloatArray
 from components.errors import InputError
-from components.priors.relations import chain, widest
+from components.relations import chain, widest
 
-PERSON = "person"
 SUREST = 1e-9
 
 
+def certain(claim: Evidence) -> bool:
+    """Whether a claim always stands: a person is certain of it."""
+    return claim.source == PERSON and claim.probability == 1
+
+
 def confidence(claim: Evidence) -> float:
-    """Strength of a claim: infinite for a person's, |logit| of the probability for anyone else's, in (0, 21]."""
-    if claim.source == PERSON:
+    """Strength of a claim: infinite for a certain person's, |logit| of the probability for any other, in (0, 21]."""
+    if certain(claim):
         return float("inf")
     sure = min(max(claim.probability, SUREST), 1 - SUREST)
     return max(abs(float(np.log(sure / (1 - sure)))), SUREST)
+
+
+def certainty(strength: float) -> float:
+    """The probability of a claim of that strength, in [0.5, 1]."""
+    return float(1 / (1 + np.exp(-strength)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,42 +51,62 @@ class Claims:
     def of(cls, names: tuple[str, ...], evidence: Sequence[Evidence]) -> "Claims":
         """The strongest claim of each kind on each pair of ``names``."""
         index = {name: position for position, name in enumerate(names)}
-        size = (len(names), len(names))
-        required, forbidden, required_edge, forbidden_edge = (np.zeros(size) for _ in range(4))
-        matrices = {
-            "required path": (required,),
-            "required edge": (required, required_edge),
-            "forbidden path": (forbidden, forbidden_edge),
-            "forbidden edge": (forbidden_edge,),
-        }
+        claims = cls(*(np.zeros((len(names), len(names))) for _ in range(4)))
         for claim in evidence:
-            cell, strength = (index[claim.effect], index[claim.cause]), confidence(claim)
-            for matrix in matrices[claim.claim]:
-                matrix[cell] = max(matrix[cell], strength)
-        return cls(required, forbidden, required_edge, forbidden_edge)
+            claims._add((index[claim.effect], index[claim.cause]), claim)
+        return claims
+
+    def also(self, names: tuple[str, ...], claim: Evidence) -> "Claims":
+        """These claims and one more, in O(p^2)."""
+        more = Claims(*(matrix.copy() for matrix in vars(self).values()))
+        more._add((names.index(claim.effect), names.index(claim.cause)), claim)
+        return more
+
+    def restated(self, cell: tuple[int, int], evidence: Sequence[Evidence]) -> "Claims":
+        """These claims, but ``evidence`` instead of all that is said of ``cell``, in O(p^2)."""
+        other = Claims(*(matrix.copy() for matrix in vars(self).values()))
+        for matrix in vars(other).values():
+            matrix[cell] = 0
+        for claim in evidence:
+            other._add(cell, claim)
+        return other
+
+    def _add(self, cell: tuple[int, int], claim: Evidence) -> None:
+        matrices = {
+            "required path": (self.required,),
+            "required edge": (self.required, self.required_edge),
+            "forbidden path": (self.forbidden, self.forbidden_edge),
+            "forbidden edge": (self.forbidden_edge,),
+        }
+        strength = confidence(claim)
+        for matrix in matrices[claim.claim]:
+            matrix[cell] = max(matrix[cell], strength)
+
+    def contradiction(self, names: tuple[str, ...]) -> str | None:
+        """Why the claims cannot all be true, in words; None when they can.
+
+        They cannot when required paths form a cycle, when they add up to a forbidden path, or when an edge is both
+        required and forbidden.
+        """
+        edges = np.argwhere((self.required_edge > 0) & (self.forbidden_edge > 0))
+        if len(edges):
+            effect, cause = map(int, edges[0])
+            return f"the edge {arrow(names, (cause, effect))} is both required and forbidden"
+        reach = widest(self.required)
+        cycles = np.flatnonzero(np.diag(reach) > 0)
+        if len(cycles):
+            loops = [chain(self.required, int(start), int(start)) for start in cycles]
+            return f"the required {arrow(names, min(loops, key=len))} is a cycle"
+        clashes = np.argwhere((reach > 0) & (self.forbidden > 0))
+        if len(clashes):
+            steps = min((chain(self.required, int(cause), int(effect)) for effect, cause in clashes), key=len)
+            return f"{arrow(names, steps)} is required but a path {arrow(names, (steps[0], steps[-1]))} is forbidden"
+        return None
 
 
 def contradiction(names: tuple[str, ...], evidence: Sequence[Evidence]) -> str | None:
-    """Why the claims cannot all be true, in words; None when they can.
-
-    They cannot when required paths form a cycle, when they add up to a forbidden path, or when an edge is both
-    required and forbidden.
-    """
-    claims = Claims.of(names, evidence)
-    edges = np.argwhere((claims.required_edge > 0) & (claims.forbidden_edge > 0))
-    if len(edges):
-        effect, cause = map(int, edges[0])
-        return f"the edge {arrow(names, (cause, effect))} is both required and forbidden"
-    reach = widest(claims.required)
-    cycles = np.flatnonzero(np.diag(reach) > 0)
-    if len(cycles):
-        loops = [chain(claims.required, int(start), int(start)) for start in cycles]
-        return f"the required {arrow(names, min(loops, key=len))} is a cycle"
-    clashes = np.argwhere((reach > 0) & (claims.forbidden > 0))
-    if len(clashes):
-        steps = min((chain(claims.required, int(cause), int(effect)) for effect, cause in clashes), key=len)
-        return f"{arrow(names, steps)} is required but a path {arrow(names, (steps[0], steps[-1]))} is forbidden"
-    return None
+    """Why the claims cannot all be true, in words; None when they can."""
+    return Claims.of(names, evidence).contradiction(names)
 
 
 def arrow(names: tuple[str, ...], steps: Sequence[int]) -> str:
@@ -99,11 +128,11 @@ def check_names(names: Sequence[str], claimed: Sequence[str], where: str) -> Non
 
 
 def check_person(names: tuple[str, ...], person: Sequence[Evidence]) -> None:
-    """Refuse what a person claims when it cannot all be true.
+    """Refuse what a person is certain of when it cannot all be true.
 
     Raises:
         InputError: With the cycle or the pair at fault.
     """
-    reason = contradiction(names, person)
+    reason = contradiction(names, [claim for claim in person if certain(claim)])
     if reason is not None:
         raise InputError(f"knowledge must not contradict itself, but {reason}; take one of these claims out")

@@ -1,4 +1,4 @@
-"""Read what a person knows from a YAML file.
+"""Read what a person knows from a YAML file, or from a CSV file with one claim a row.
 
 Every key is optional::
 
@@ -7,32 +7,39 @@ Every key is optional::
     sinks: [hba1c]                         # they cause nothing
     required: {paths: [[age, hba1c]], edges: [[age, bmi]]}     # pairs are [cause, effect]
     forbidden: {paths: [[bmi, age]], edges: []}
+
+A pair may also be ``{cause: age, effect: bmi, probability: 0.9, source: textbook}``. Claims without a probability are
+certain: they must not contradict each other. Those with one count as far as they are sure, and give way like a language
+model's.
 """
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import yaml
 
 from components.contracts import Evidence
 from components.errors import InputError
-from components.priors.claims import PERSON, Claims, arrow, check_names, check_person
-from components.priors.relations import chain, widest
+from components.priors.claims import Claims, arrow, certainty, check_names, check_person
+from components.priors.elicited import Claim
+from components.priors.knowledge_csv import csv_claims
+from components.priors.stated import read_probability, stated
+from components.relations import chain, widest
 
 KEYS = ("tiers", "exogenous", "sinks", "required", "forbidden")
 KINDS = ("paths", "edges")
-Claim = Literal["required path", "forbidden path", "required edge", "forbidden edge"]
+PAIR = ("cause", "effect", "probability", "source")
 
 
 def load_knowledge(path: Path, names: tuple[str, ...], known: tuple[str, ...] = ()) -> tuple[Evidence, ...]:
     """Claims of a person about the variables ``names``, in the order of the file.
 
     Args:
-        path: The file.
+        path: The file; it is CSV where its name ends so, and YAML otherwise.
         names: Variables of the graph.
         known: Further variables that the data set declares but the graph leaves out. Claims may name them; of
             those claims, only required paths between ``names`` that lead through them survive.
@@ -41,8 +48,11 @@ def load_knowledge(path: Path, names: tuple[str, ...], known: tuple[str, ...] = 
         InputError: The file is missing, is no such file, names unknown variables or contradicts itself.
     """
     everything = (*names, *(name for name in known if name not in names))
-    content = _mapping(_read(path), KEYS, f"{path}")
-    claims = list(dict.fromkeys(_claims(content, everything)))
+    if path.suffix.lower() == ".csv":
+        found = csv_claims(_text(path).removeprefix("\ufeff"), path, everything)
+    else:
+        found = _claims(_mapping(_parsed(_text(path), path), KEYS, f"{path}"), everything)
+    claims = list(dict.fromkeys(found))
     check_person(everything, claims)
     inside = [claim for claim in claims if claim.cause in names and claim.effect in names]
     return tuple(inside + _through_outsiders(names, everything, claims, inside))
@@ -59,13 +69,16 @@ class _Loader(yaml.SafeLoader):
         return cast("dict[object, object]", super().construct_mapping(node, deep))
 
 
-def _read(path: Path) -> object:
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"the knowledge file must exist, got {path}; write it or elicit without one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the knowledge file must be readable UTF-8 text, got {path}: {error}") from None
+
+
+def _parsed(text: str, path: Path) -> object:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506  the loader is a safe one
     except yaml.YAMLError as error:
@@ -91,16 +104,15 @@ def _claims(content: dict[str, object], names: tuple[str, ...]) -> Iterator[Evid
     for effect in _names(content.get("exogenous"), names, "exogenous"):
         for cause in names:
             if cause != effect:
-                yield _claim(cause, effect, "forbidden path", f"nothing causes {effect}")
+                yield stated(cause, effect, "forbidden path", f"nothing causes {effect}")
     for cause in _names(content.get("sinks"), names, "sinks"):
         for effect in names:
             if cause != effect:
-                yield _claim(cause, effect, "forbidden path", f"{cause} causes nothing")
+                yield stated(cause, effect, "forbidden path", f"{cause} causes nothing")
     for verdict in ("required", "forbidden"):
         group = _mapping(content.get(verdict), KINDS, verdict)
         for kind in KINDS:
-            for cause, effect in _pairs(group.get(kind), names, f"{verdict} {kind}"):
-                yield _claim(cause, effect, cast("Claim", f"{verdict} {kind[:-1]}"), "stated")
+            yield from _pairs(group.get(kind), names, cast("Claim", f"{verdict} {kind[:-1]}"))
 
 
 def _tiers(value: list[object], names: tuple[str, ...]) -> Iterator[Evidence]:
@@ -111,7 +123,7 @@ def _tiers(value: list[object], names: tuple[str, ...]) -> Iterator[Evidence]:
                 raise InputError(f"tiers must not share variables, got {effect!r} in tiers {first} and {second}")
             for cause in later:
                 note = f"{cause} is in tier {second}, {effect} in tier {first}"
-                yield _claim(cause, effect, "forbidden path", note)
+                yield stated(cause, effect, "forbidden path", note)
 
 
 def _list(value: object, where: str) -> list[object]:
@@ -134,14 +146,21 @@ def _names(value: object, names: tuple[str, ...], where: str, *, empty: bool = T
     return found
 
 
-def _pairs(value: object, names: tuple[str, ...], where: str) -> Iterator[tuple[str, str]]:
+def _pairs(value: object, names: tuple[str, ...], claim: Claim) -> Iterator[Evidence]:
+    where = f"{claim}s"
     for pair in _list(value, where):
-        if not isinstance(pair, list) or len(pair) != 2:
+        written = _mapping(pair, PAIR, f"a pair of {where}") if isinstance(pair, dict) else {}
+        ends = [written.get("cause"), written.get("effect")] if written else pair
+        if not isinstance(ends, list) or len(ends) != 2:
             raise InputError(f"{where} must hold pairs [cause, effect], got {_shown(pair)}")
-        cause, effect = _names(pair, names, where)
+        cause, effect = _names(ends, names, where)
         if cause == effect:
             raise InputError(f"{where} must join two different variables, got {cause!r} causing itself")
-        yield cause, effect
+        source = written.get("source")
+        if source is not None and not isinstance(source, str):
+            raise InputError(f"source of a pair of {where} must be text, got {_shown(source)}; put it in quotes")
+        probability = read_probability(written.get("probability"), f"{cause} -> {effect} in {where}")
+        yield stated(cause, effect, claim, "stated", probability, source or "")
 
 
 def _shown(value: object) -> str:
@@ -149,18 +168,20 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _claim(cause: str, effect: str, claim: Claim, note: str) -> Evidence:
-    return Evidence(effect, cause, claim, PERSON, 1.0, note)
-
-
 def _through_outsiders(
     names: tuple[str, ...], everything: tuple[str, ...], claims: list[Evidence], inside: list[Evidence]
 ) -> list[Evidence]:
-    """Required paths between ``names`` that only follow with the help of variables the graph leaves out."""
+    """Required paths between ``names`` that only follow, or are surer, with the help of variables the graph leaves out.
+
+    Each is as sure as the weakest link of its chain.
+    """
     required = Claims.of(everything, claims).required
-    size = len(names)
-    missing = (widest(required)[:size, :size] > 0) & (widest(Claims.of(names, inside).required) == 0)
-    return [
-        _claim(names[j], names[i], "required path", f"follows from {arrow(everything, chain(required, j, i))}")
-        for i, j in np.argwhere(missing).tolist()
-    ]
+    reach = widest(required)[: len(names), : len(names)]
+    helped = reach > widest(Claims.of(names, inside).required)
+    np.fill_diagonal(helped, val=False)
+    derived = []
+    for i, j in np.argwhere(helped).tolist():
+        strength = float(reach[i, j])
+        note = f"follows from {arrow(everything, chain(required, j, i, least=strength))}"
+        derived.append(stated(names[j], names[i], "required path", note, certainty(strength)))
+    return derived

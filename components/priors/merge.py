@@ -1,8 +1,8 @@
 """Bring a person's and a language model's claims together into knowledge that can be true.
 
-A person's claims always stand. Of the model's, the least (by |logit| of their probability) is given up so that
-required paths form no cycle, then wherever required paths add up to a forbidden one the weaker side is given up.
-What is given up becomes unknown, never the opposite.
+What a person is certain of always stands. Of all other claims, the least (by |logit| of their probability) is given up
+so that required paths form no cycle, then wherever required paths add up to a forbidden one the weaker side is given
+up. What is given up becomes unknown, never the opposite.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from components.causal_order import broken, causal_order
 from components.contracts import Evidence, FloatArray, PriorKnowledge, Reliability
 from components.errors import InputError
-from components.priors.causal_order import broken, causal_order
-from components.priors.claims import Claims, arrow, check_names, check_person, confidence, contradiction
-from components.priors.relations import chain, widest
+from components.priors.claims import Claims, arrow, certain, check_names, check_person, confidence
+from components.relations import chain, widest
 
 Names = tuple[str, ...]
 NO_PATH = "follows from the forbidden path"
@@ -27,17 +27,18 @@ def combine(
     probability: FloatArray | None = None,
     reliability: Reliability | None = None,
 ) -> PriorKnowledge:
-    """Knowledge without contradictions: acyclic, transitively closed, every claim of the person kept.
+    """Knowledge without contradictions: acyclic, transitively closed, every certain claim of the person kept.
 
     Args:
         names: The p variables.
-        person: Claims of people, ``source`` "person"; they outweigh everything else.
+        person: Claims of people, ``source`` "person"; those with probability 1 outweigh everything else, the others
+            count by their probability.
         elicited: Claims of a language model. Ignored when ``reliability`` gives them no strength.
         probability: [effect, cause] elicited probability of a path; None when nobody was asked.
         reliability: How far the model can be trusted.
 
     Raises:
-        InputError: The person's claims contradict each other, or a claim is about an unknown variable or about a
+        InputError: A person's certain claims contradict each other, or a claim is about an unknown variable or about a
             variable and itself.
     """
     if reliability is not None and reliability.strength == 0:
@@ -48,26 +49,33 @@ def combine(
         if claim.cause == claim.effect:
             raise InputError(f"claims must be about two different variables, got {claim.cause!r} twice")
     check_person(names, person)
-    claimed = {(claim.effect, claim.cause, claim.claim) for claim in person}
-    fresh = [claim for claim in elicited if (claim.effect, claim.cause, claim.claim) not in claimed]
-    kept = repaired(names, person, fresh)
+    firm = [claim for claim in person if certain(claim)]
+    unsure = [claim for claim in person if not certain(claim)]
+    claimed = {(claim.effect, claim.cause, claim.claim) for claim in firm}
+    fresh = [claim for claim in (*unsure, *elicited) if (claim.effect, claim.cause, claim.claim) not in claimed]
+    kept = repaired(names, firm, fresh)
     given_up = [claim for claim in fresh if claim not in set(kept)]
-    conflicts = tuple(_regret(names, [*person, *kept], claim) for claim in given_up)
+    standing = Claims.of(names, [*firm, *kept])
+    conflicts = tuple(_regret(names, standing, claim) for claim in given_up)
     asked = np.full((len(names), len(names)), np.nan) if probability is None else probability
-    return _knowledge(names, [*person, *kept], asked, conflicts, reliability)
+    return _knowledge(names, [*firm, *kept], asked, conflicts, reliability)
 
 
 def repaired(names: Names, person: Sequence[Evidence], elicited: Sequence[Evidence]) -> tuple[Evidence, ...]:
-    """Those of the ``elicited`` claims, in their order, that agree with the person and with each other.
+    """Those of the ``elicited`` claims, in their order, that agree with the ``person``'s certain ones and each other.
 
     No claim that is left out could be added again. Cost: O(2^p p) for the largest cycle of up to 16 variables.
     """
-    agreeing = [claim for claim in elicited if contradiction(names, [*person, claim]) is None]
+    firm = Claims.of(names, person)
+    agreeing = [claim for claim in elicited if firm.also(names, claim).contradiction(names) is None]
     agreeing = _without_cycles(names, person, agreeing)
     kept = set(_without_clashes(names, person, agreeing))
+    standing = Claims.of(names, [*person, *kept])
     for claim in sorted(elicited, key=confidence, reverse=True):
-        if claim not in kept and contradiction(names, [*person, *kept, claim]) is None:
+        more = standing if claim in kept else standing.also(names, claim)
+        if more is not standing and more.contradiction(names) is None:
             kept.add(claim)
+            standing = more
     return tuple(claim for claim in elicited if claim in kept)
 
 
@@ -79,28 +87,38 @@ def _without_cycles(names: Names, person: Sequence[Evidence], elicited: list[Evi
 
 def _without_clashes(names: Names, person: Sequence[Evidence], elicited: list[Evidence]) -> list[Evidence]:
     """Give up the weaker side of the strongest clash until none is left."""
-    while True:
-        claims = Claims.of(names, [*person, *elicited])
-        reach = widest(claims.required)
-        path = np.where((reach > 0) & (claims.forbidden > 0), np.maximum(reach, claims.forbidden), 0.0)
-        both = np.minimum(claims.required_edge, claims.forbidden_edge) > 0
-        edge = np.where(both, np.maximum(claims.required_edge, claims.forbidden_edge), 0.0)
-        worst = np.maximum(path, edge)
-        if not worst.any():
-            return elicited
-        effect, cause = map(int, np.unravel_index(int(worst.argmax()), worst.shape))
-        if edge[effect, cause]:
-            required, forbidden = claims.required_edge[effect, cause], claims.forbidden_edge[effect, cause]
-            steps: tuple[int, ...] = (cause, effect)
-        else:
-            required, forbidden = reach[effect, cause], claims.forbidden[effect, cause]
-            steps = chain(claims.required, cause, effect, least=float(required))
-        if forbidden <= required:
-            elicited = [c for c in elicited if _requires(c) or _cell(names, c) != (effect, cause)]
-        else:
-            links = [(there, here) for here, there in pairwise(steps)]
-            weakest = min(links, key=lambda link: claims.required[link])
-            elicited = [c for c in elicited if not (_requires(c) and _cell(names, c) == weakest)]
+    said: dict[tuple[int, int], list[Evidence]] = {}
+    for claim in (*person, *elicited):
+        said.setdefault(_cell(names, claim), []).append(claim)
+    claims, given_up = Claims.of(names, [*person, *elicited]), set[Evidence]()
+    while (lost := _weaker_side(claims)) is not None:
+        cell, requires = lost
+        dropped = [claim for claim in said[cell] if not certain(claim) and _requires(claim) == requires]
+        said[cell] = [claim for claim in said[cell] if claim not in dropped]
+        given_up |= set(dropped)
+        claims = claims.restated(cell, said[cell])
+    return [claim for claim in elicited if claim not in given_up]
+
+
+def _weaker_side(claims: Claims) -> tuple[tuple[int, int], bool] | None:
+    """The cell to give up claims of, and whether those that require or those that forbid; None without a clash."""
+    reach = widest(claims.required)
+    path = np.where((reach > 0) & (claims.forbidden > 0), np.maximum(reach, claims.forbidden), 0.0)
+    both = np.minimum(claims.required_edge, claims.forbidden_edge) > 0
+    edge = np.where(both, np.maximum(claims.required_edge, claims.forbidden_edge), 0.0)
+    worst = np.maximum(path, edge)
+    if not worst.any():
+        return None
+    effect, cause = map(int, np.unravel_index(int(worst.argmax()), worst.shape))
+    if edge[effect, cause]:
+        required, forbidden = claims.required_edge[effect, cause], claims.forbidden_edge[effect, cause]
+        steps: tuple[int, ...] = (cause, effect)
+    else:
+        required, forbidden = reach[effect, cause], claims.forbidden[effect, cause]
+        steps = chain(claims.required, cause, effect, least=float(required))
+    if forbidden <= required:
+        return (effect, cause), False
+    return min(((there, here) for here, there in pairwise(steps)), key=lambda link: claims.required[link]), True
 
 
 def _requires(claim: Evidence) -> bool:
@@ -111,8 +129,8 @@ def _cell(names: Names, claim: Evidence) -> tuple[int, int]:
     return names.index(claim.effect), names.index(claim.cause)
 
 
-def _regret(names: Names, kept: Sequence[Evidence], claim: Evidence) -> str:
-    reason = contradiction(names, [*kept, claim])
+def _regret(names: Names, standing: Claims, claim: Evidence) -> str:
+    reason = standing.also(names, claim).contradiction(names)
     return (
         f"{claim.claim} {claim.cause} -> {claim.effect} ({claim.source}, probability {claim.probability:.2f}) "
         f"was given up and is unknown: with it {reason}"

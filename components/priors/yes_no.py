@@ -12,42 +12,20 @@ in Causal Discovery: A Statistical Causal Approach, TMLR 2025.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal
 
 import numpy as np
 
-from components.contracts import Column, Evidence, FloatArray, Reliability, frozen
+from components.contracts import CausalGraph, Column, FloatArray, Reliability
 from components.errors import InputError
-from components.ports import Answer, Ask, Report, silent
+from components.ports import Answer, Ask, Map, Report, Subject, in_order, silent
+from components.priors.asking import gather, probability, yes_or_no
+from components.priors.budget import Budget
+from components.priors.elicited import Elicited, check_thresholds, claims_beyond, told_remaining
 from components.priors.probes import load_probes
+from components.priors.probing import Probing, told
 from components.priors.questions import question
-from components.priors.reliability import judge
-
-
-@dataclass(frozen=True, eq=False)
-class Elicited:
-    """What a language model said, and what it is worth.
-
-    Attributes:
-        names: The p variables.
-        probability: [effect, cause] probability of a path, centred and shrunk; NaN where none was accepted.
-        evidence: Claims beyond the thresholds.
-        reliability: Result on the probe set.
-        asked: Pairs that were asked, p (p - 1) or 0.
-        rejected: Pairs whose answer had too little mass on yes and no.
-        note: What a reader must know, in a sentence.
-    """
-
-    names: tuple[str, ...]
-    probability: FloatArray
-    evidence: tuple[Evidence, ...]
-    reliability: Reliability
-    asked: int
-    rejected: int
-    note: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "probability", frozen(self.probability))
 
 
 @dataclass(frozen=True)
@@ -62,6 +40,7 @@ class YesNo:
         probe_resamples: Bootstrap resamples behind the interval of the model's reliability.
         most_questions: Refuse to ask more pairs than this; p variables make p (p - 1).
         ask_anyway: Ask about the pairs even when the probe set gave the answers no strength.
+        budget: What asking may cost.
     """
 
     kind: Literal["yes_no"] = "yes_no"
@@ -72,14 +51,10 @@ class YesNo:
     probe_resamples: int = 2000
     most_questions: int = 2000
     ask_anyway: bool = False
+    budget: Budget = Budget()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.minimum_mass <= 1:
-            raise InputError(f"minimum_mass must lie in [0, 1], got {self.minimum_mass}")
-        if not 0.5 < self.required_above <= 1:
-            raise InputError(f"required_above must lie in (0.5, 1], got {self.required_above}")
-        if not 0 <= self.forbidden_below < 0.5:
-            raise InputError(f"forbidden_below must lie in [0, 0.5), got {self.forbidden_below}")
+        check_thresholds(self.minimum_mass, self.required_above, self.forbidden_below)
         if not 0.5 < self.most_certain < 1:
             raise InputError(f"most_certain must lie in (0.5, 1), got {self.most_certain}")
         if self.probe_resamples < 100:
@@ -87,7 +62,20 @@ class YesNo:
         if self.most_questions < 1:
             raise InputError(f"most_questions must be at least 1, got {self.most_questions}")
 
-    def elicit(self, ask: Ask, columns: Sequence[Column], report: Report = silent, seed: int = 0) -> Elicited:
+    @property
+    def needs_survey(self) -> bool:
+        """Whether the questions quote what discovery finds without knowledge: they do not."""
+        return False
+
+    def elicit(
+        self,
+        ask: Ask,
+        columns: Sequence[Column],
+        report: Report = silent,
+        seed: int = 0,
+        survey: CausalGraph | None = None,
+        map: Map = in_order,
+    ) -> Elicited:
         """Test ``ask`` on the probe set, then, where that gives it strength, ask about every pair of ``columns``.
 
         Args:
@@ -95,62 +83,61 @@ class YesNo:
             columns: The variables, the target among them, in the order of the result.
             report: Gets one step a question.
             seed: Seed of the bootstrap.
+            survey: Not looked at.
+            map: Asks several questions at once, in threads; the result does not depend on it.
 
         Raises:
             InputError: There are more pairs than ``most_questions``.
-            OutsideError: The one asked failed.
+            OutsideError: The one asked failed more often than the budget bears.
         """
-        size, probes = len(columns), load_probes()
+        size, probes = len(columns), len(load_probes())
         pairs = [(i, j) for j in range(size) for i in range(size) if i != j]
         if len(pairs) > self.most_questions:
             raise InputError(
                 f"most_questions must cover all pairs, got {self.most_questions} for the {len(pairs)} ordered pairs of "
                 f"{size} variables; raise it or leave variables out"
             )
-        statements = [question(Column(probe.cause), Column(probe.effect)) for probe in probes]
-        answers = self._ask_all(ask, statements, report, (0, len(probes) + len(pairs)))
-        reliability = judge(answers, [probe.true for probe in probes], self.probe_resamples, seed, ask.model)
-        raw = np.full((size, size), np.nan)
-        asking = bool(reliability.strength > 0 or self.ask_anyway)
-        if asking:
-            wordings = [question(columns[j], columns[i]) for i, j in pairs]
-            answers = self._ask_all(ask, wordings, report, (len(probes), len(probes) + len(pairs)))
-            for cell, answer in zip(pairs, answers, strict=True):
-                raw[cell] = answer
-        probability = _centred(raw, reliability.strength)
+        steps, silence = count(), 0
+
+        def heard(answer: Answer | None) -> None:
+            nonlocal silence
+            silence += answer is None or np.isnan(self.probability(answer))
+            mass = 0.0 if answer is None else answer.yes + answer.no
+            report(next(steps), probes + len(pairs), {"answer_mass": mass, "rejected": float(silence)})
+
+        probing = Probing(self.probe_resamples, seed, self.probability)
+        reliability = probing.judge(ask, map, self.budget.most_failures, heard)
+        raw, remaining, silence = np.full((size, size), np.nan), [], 0
+        pairs = pairs if reliability.strength > 0 or self.ask_anyway else []
+        asked = gather(_Pair(ask, tuple(columns)), pairs, map, self.budget.most_failures)
+        for (i, j), outcome in zip(pairs, asked, strict=True):
+            heard(outcome.result)
+            if outcome.result is None:
+                remaining.append(told_remaining(columns[j].name, columns[i].name, "path", outcome.trouble))
+            else:
+                raw[i, j] = self.probability(outcome.result)
+        found = _centred(raw, reliability.strength)
         names = tuple(column.name for column in columns)
-        evidence = self._claims(names, probability, ask.model)
-        asked = len(pairs) if asking else 0
-        rejected = asked - int(np.isfinite(raw).sum())
-        note = _note(reliability, asked, rejected)
-        return Elicited(names, probability, evidence, reliability, asked, rejected, note)
+        evidence = claims_beyond(names, found, "path", ask.model, self.required_above, self.forbidden_below)
+        answered = len(pairs) - len(remaining)
+        rejected = answered - int(np.isfinite(raw).sum())
+        note, edge = _note(reliability, answered, rejected), np.full(raw.shape, np.nan)
+        return Elicited(names, found, evidence, reliability, answered, rejected, note, edge, tuple(remaining))
 
     def probability(self, answer: Answer) -> float:
         """P(yes) of one answer, clipped to ``most_certain``; NaN where yes and no have too little mass."""
-        mass = answer.yes + answer.no
-        if not (mass > 0 and mass >= self.minimum_mass):
-            return float("nan")
-        return min(max(answer.yes / mass, 1 - self.most_certain), self.most_certain)
+        found = probability(answer, self.minimum_mass)
+        return min(max(found, 1 - self.most_certain), self.most_certain) if np.isfinite(found) else found
 
-    def _ask_all(self, ask: Ask, questions: list[str], report: Report, steps: tuple[int, int]) -> list[float]:
-        found = []
-        for place, text in enumerate(questions):
-            answer = ask(text)
-            found.append(self.probability(answer))
-            rejected = float(np.isnan(found).sum())
-            report(steps[0] + place, steps[1], {"answer_mass": answer.yes + answer.no, "rejected": rejected})
-        return found
 
-    def _claims(self, names: tuple[str, ...], probability: FloatArray, model: str) -> tuple[Evidence, ...]:
-        found = []
-        for effect, cause in np.argwhere(np.isfinite(probability)):
-            sure = float(probability[effect, cause])
-            note = f"the model gives a path a probability of {sure:.3f}"
-            if sure > self.required_above:
-                found.append(Evidence(names[effect], names[cause], "required path", model, sure, note))
-            elif sure < self.forbidden_below:
-                found.append(Evidence(names[effect], names[cause], "forbidden path", model, 1 - sure, note))
-        return tuple(found)
+@dataclass(frozen=True)
+class _Pair:
+    ask: Ask
+    columns: tuple[Column, ...]
+
+    def __call__(self, pair: tuple[int, int]) -> Answer:
+        effect, cause = (self.columns[place] for place in pair)
+        return yes_or_no(self.ask, question(cause, effect), Subject(cause.name, effect.name))
 
 
 def _centred(raw: FloatArray, strength: float) -> FloatArray:
@@ -162,10 +149,7 @@ def _centred(raw: FloatArray, strength: float) -> FloatArray:
 
 
 def _note(reliability: Reliability, asked: int, rejected: int) -> str:
-    judged = (
-        f"{reliability.model} told true from false statements with AUC {reliability.auc:.2f} "
-        f"[{reliability.low:.2f}, {reliability.high:.2f}] on {reliability.probes} probes"
-    )
     if reliability.strength == 0:
-        return f"{judged}: that interval holds chance, so its answers count for nothing"
-    return f"{judged}: its answers count with strength {reliability.strength:.2f}; {rejected} of {asked} were rejected"
+        return f"{told(reliability)}: that interval holds chance, so its answers count for nothing"
+    counts = f"its answers count with strength {reliability.strength:.2f}; {rejected} of {asked} were rejected"
+    return f"{told(reliability)}: {counts}"

@@ -99,8 +99,7 @@ def main(folder: Path) -> None:
         graph = graph_of(dataset, knowledge, training, 100)
     chain, assessed = learnt((dataset, labels), graph, training, Updating())
     with timed("draw"):
-        draw_graph(graph, folder / "graph.png", knowledge)
-        draw_graph(graph, folder / "graph.svg", knowledge)
+        draw_graph(graph, folder / "graph.png", folder / "graph.svg", knowledge=knowledge)
         assert chain.trained is not None
         draw_weights(chain.trained.weights, folder / "weights.png")
         draw_belief(chain.final.frequency, 0.15, folder / "belief.png")

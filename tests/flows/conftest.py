@@ -218,6 +218,20 @@ def started_from_a_champion(name: str, stages: tuple[str, ...], prefect_url: str
 
 
 @pytest.fixture(scope="session")
+def run_discover(prefect_url: str) -> Callable[..., Outcome]:
+    """Run the discovery flow in a home folder on whatever is given."""
+
+    def run(home: Path, **values: Any) -> Outcome:
+        from flows.configuration import Discover
+        from flows.discover import discover
+
+        with surroundings(home), connected(prefect_url):
+            return discover(read_form(Discover, values))
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def run_update(prefect_url: str) -> Run:
     """Run the update flow."""
     return started_from_a_champion("update", ("update", "tuning", "evaluation"), prefect_url)

@@ -191,6 +191,61 @@ def keep_looks_at_the_evaluation_label(bench: Bench) -> list[object]:
     return bench.run()
 
 
+# A plain table, of which a graph is made.
+
+
+def plain(bench: Bench, text: str, *arguments: object) -> list[object]:
+    return ["discover", "--data", bench.file("plain.csv", text), "--llm", "none", *arguments]
+
+
+NUMBERS = "a,b,c\n" + "".join(f"{k},{k * k % 7},{k * 3 % 11}\n" for k in range(40))
+
+
+@refused("column 'b' must hold numbers", "'red'", "--set 'source.columns=[a, c]'")
+def a_plain_table_holds_text(bench: Bench) -> list[object]:
+    return plain(bench, NUMBERS.replace("5,4,4", "5,red,4"))
+
+
+@refused("source.columns must name columns", "'d'", "a, b, c")
+def a_chosen_column_is_not_in_the_plain_table(bench: Bench) -> list[object]:
+    return plain(bench, NUMBERS, "--set", "source.columns=[a, d]")
+
+
+@refused("at least one feature", "two without a label")
+def a_plain_table_has_one_column(bench: Bench) -> list[object]:
+    return plain(bench, NUMBERS, "--set", "source.columns=[a]")
+
+
+@refused("name each column once", "'a' 2 times")
+def a_plain_table_names_a_column_twice(bench: Bench) -> list[object]:
+    return plain(bench, NUMBERS.replace("a,b,c", "a,b,a"))
+
+
+@refused("target must be a variable of the graph", "'z'", "a, b, c")
+def the_target_is_not_in_the_plain_table(bench: Bench) -> list[object]:
+    return plain(bench, NUMBERS, "--target", "z")
+
+
+@refused("must describe the table in YAML where a model is trained", "kintsugi discover")
+def a_plain_table_is_to_train_a_model(bench: Bench) -> list[object]:
+    return ["run", *plain(bench, NUMBERS)[1:]]
+
+
+@refused("source.columns is for plain tables", "toy.yaml")
+def columns_are_chosen_of_a_described_table(bench: Bench) -> list[object]:
+    return bench.run("--set", "source.columns=[age]", command="discover")
+
+
+@refused("must have at least one row")
+def a_plain_table_is_empty(bench: Bench) -> list[object]:
+    return plain(bench, "a,b,c\n")
+
+
+@refused("column 'a' must be finite", "inf")
+def a_plain_table_holds_infinity(bench: Bench) -> list[object]:
+    return plain(bench, NUMBERS.replace("\n7,0,10", "\ninf,0,10"))
+
+
 # The table.
 
 

@@ -1,14 +1,11 @@
 """A language model behind an endpoint answers, or fails in a sentence; the embedded one really runs."""
 
-import json
 import socket
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
-from math import log
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,70 +13,15 @@ import pytest
 
 from components.contracts import Column
 from components.errors import InputError, OutsideError
-from components.ports import Answer
+from components.ports import Answer, Question, Subject
 from components.priors import Remembered, YesNo, question
+from components.priors.asking import yes_or_no
 from tasks import embedded_model as embedded
-from tasks.llm import OpenAiAsk, open_ask, verdict
+from tasks.llm import open_ask
+from tasks.openai_ask import OpenAiAsk, Pace, verdict
+from tests.tasks.fake_endpoint import JSON, Body, FakeEndpoint, Reply, Script, completion, refused
 
-Body = dict[str, Any]
-Reply = tuple[int, dict[str, str], bytes]
-Script = Callable[[int, Body], Reply]
-JSON = {"Content-Type": "application/json"}
-
-
-class FakeEndpoint:
-    """Answers the n-th request as the script says; remembers what was asked."""
-
-    def __init__(self) -> None:
-        self.script: Script = lambda _number, _body: completion("Yes", {"Yes": 0.5})
-        self.bodies: list[Body] = []
-        self.keys: list[str | None] = []
-        self.url = ""
-
-
-@pytest.fixture
-def endpoint() -> Iterator[FakeEndpoint]:
-    fake = FakeEndpoint()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            fake.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            fake.keys.append(self.headers["Authorization"])
-            status, headers, content = fake.script(len(fake.bodies) - 1, fake.bodies[-1])
-            try:
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
-            except OSError:
-                self.close_connection = True
-
-        def log_message(self, format: str, *args: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield fake
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def completion(text: str, masses: dict[str, float] | None = None) -> Reply:
-    """A chat completion as providers send it."""
-    top = [{"token": token, "logprob": log(mass), "bytes": None} for token, mass in (masses or {}).items()]
-    logprobs = {"content": [{**top[0], "top_logprobs": top}], "refusal": None} if masses else None
-    message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": logprobs}
-    body = {"id": "1", "object": "chat.completion", "created": 1, "model": "fake", "choices": [choice]}
-    return 200, JSON, json.dumps(body).encode()
-
-
-def refused(status: int, headers: dict[str, str] | None = None, message: str = "no") -> Reply:
-    return status, {**JSON, **(headers or {})}, json.dumps({"error": {"message": message}}).encode()
+SO = Question("Is it so?")
 
 
 @pytest.fixture
@@ -92,7 +34,7 @@ def ask(endpoint: FakeEndpoint) -> Iterator[OpenAiAsk]:
 def test_every_spelling_of_yes_and_no_is_counted(endpoint: FakeEndpoint, ask: OpenAiAsk) -> None:
     masses = {"Yes": 0.2, " yes": 0.1, "YES.": 0.05, "\nyes,": 0.05, "No": 0.1, "**no**": 0.02, "“No”": 0.03}
     endpoint.script = lambda _number, _body: completion("Yes", {**masses, "Not": 0.1, "Yesterday": 0.1, "The": 0.1})
-    answer = ask("Is it so?")
+    answer = ask(SO)
     assert (answer.yes, answer.no, answer.way) == (pytest.approx(0.4), pytest.approx(0.15), "logprobs")
     [body] = endpoint.bodies
     assert body["messages"] == [{"role": "user", "content": "Is it so?"}]
@@ -122,13 +64,13 @@ def test_the_first_word_decides(text: str, word: str) -> None:
 
 def test_other_tokens_mean_no_mass(endpoint: FakeEndpoint, ask: OpenAiAsk) -> None:
     endpoint.script = lambda _number, _body: completion("Bananas", {"Bananas": 0.9, "The": 0.05})
-    assert ask("Is it so?") == Answer(0.0, 0.0, "logprobs")
+    assert ask(SO) == Answer(0.0, 0.0, "logprobs")
 
 
 def test_it_tries_again_what_may_pass(endpoint: FakeEndpoint, ask: OpenAiAsk) -> None:
     troubles = [refused(503, {"Retry-After-Ms": "1"}), refused(429, {"Retry-After": "0.01"})]
     endpoint.script = lambda number, _body: troubles[number] if number < 2 else completion("No", {"No": 0.9})
-    assert ask("Is it so?") == Answer(0.0, pytest.approx(0.9))
+    assert ask(SO) == Answer(0.0, pytest.approx(0.9))
     assert len(endpoint.bodies) == 3
 
 
@@ -160,7 +102,7 @@ HOPELESS: dict[str, tuple[Script, str, int]] = {
         "cannot be read",
         1,
     ),
-    "text that is no text": (some(200, JSON, b'{"choices": [{"message": {"content": 7}}]}'), "cannot be read", 11),
+    "text that is no text": (some(200, JSON, b'{"choices": [{"message": {"content": 7}}]}'), "cannot be read", 1),
     "a logprob of nothing": (
         some(
             200,
@@ -181,7 +123,7 @@ def test_a_hopeless_endpoint_is_named_with_the_remedy(
 ) -> None:
     endpoint.script = script
     with pytest.raises(OutsideError, match=message) as caught:
-        ask("Is it so?")
+        ask(SO)
     assert endpoint.url in str(caught.value)
     assert "KINTSUGI_LLM_BASE_URL" in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -193,7 +135,7 @@ def test_a_slow_endpoint_is_given_up(endpoint: FakeEndpoint) -> None:
     endpoint.script = never
     impatient = OpenAiAsk(endpoint.url, "fake", timeout=0.1, retries=0)
     with pytest.raises(OutsideError, match=r"no reply within 0\.1 s, tried once"):
-        impatient("Is it so?")
+        impatient(SO)
     impatient.close()
 
 
@@ -203,42 +145,93 @@ def test_a_refused_connection_is_named() -> None:
         port = free.getsockname()[1]
     alone = OpenAiAsk(f"http://127.0.0.1:{port}/v1", "fake", retries=1)
     with pytest.raises(OutsideError, match=f"127.0.0.1:{port}/v1 cannot be reached, tried 2 times"):
-        alone("Is it so?")
+        alone(SO)
     alone.close()
 
 
-def without_logprobs(texts: list[str]) -> Script:
-    return lambda number, body: completion("Yes" if "logprobs" in body else texts[(number - 1) % len(texts)])
-
-
 @pytest.mark.parametrize(
-    ("texts", "answer"),
+    ("drawn", "answer"),
     [
-        (["Yes", "no."], Answer(5.5 / 11, 5.5 / 11, "samples")),
-        (["yes"], Answer(10.5 / 11, 0.5 / 11, "samples")),
-        (["Yes", "No", "Well", "", "No"], Answer(2.5 / 11, 4.5 / 11, "samples")),
-        (["I think that"], Answer(0.0, 0.0, "samples")),
+        (["Yes", "no."] * 5, Answer(5.5 / 11, 5.5 / 11, "samples")),
+        (["yes"] * 10, Answer(10.5 / 11, 0.5 / 11, "samples")),
+        (["Yes", "No", "Well", "", "No"] * 2, Answer(2.5 / 11, 4.5 / 11, "samples")),
+        (["I think that"] * 10, Answer(0.0, 0.0, "samples")),
     ],
 )
 def test_without_logprobs_it_counts_samples(
-    endpoint: FakeEndpoint, ask: OpenAiAsk, texts: list[str], answer: Answer
+    endpoint: FakeEndpoint, ask: OpenAiAsk, drawn: list[str], answer: Answer
 ) -> None:
-    endpoint.script = without_logprobs(texts)
-    assert ask("Is it so?") == answer
-    assert len(endpoint.bodies) == 11
-    assert {body["temperature"] for body in endpoint.bodies[1:]} == {0.7}
+    endpoint.script = lambda number, _body: completion(["Maybe", *drawn][number])
+    assert yes_or_no(ask, "Is it so?", Subject("a", "b")) == answer
+    assert [body["temperature"] for body in endpoint.bodies] == [0, *[0.7] * 10]
 
 
-def test_an_endpoint_that_refuses_logprobs_is_sampled(endpoint: FakeEndpoint, ask: OpenAiAsk) -> None:
+def test_an_endpoint_that_refuses_logprobs_is_sampled_and_not_asked_for_them_again(
+    endpoint: FakeEndpoint, ask: OpenAiAsk
+) -> None:
     refusal = refused(400, message="logprobs is not supported by this model")
     endpoint.script = lambda _number, body: refusal if "logprobs" in body else completion("No")
-    assert ask("Is it so?") == Answer(0.5 / 11, 10.5 / 11, "samples")
+    assert yes_or_no(ask, "Is it so?", Subject("a", "b")) == Answer(0.5 / 11, 10.5 / 11, "samples")
+    assert [body for body in endpoint.bodies if "logprobs" in body] == endpoint.bodies[:1]
+    assert len(endpoint.bodies) == 12
+
+
+def test_free_text_is_asked_for_as_it_is_wanted(endpoint: FakeEndpoint, ask: OpenAiAsk) -> None:
+    endpoint.script = lambda _number, _body: completion("Because it rains.", tokens=(12, 5))
+    answer = ask(Question("Why?", free=True, temperature=0.7, longest=300))
+    assert (answer.text, answer.way, answer.yes, answer.no) == ("Because it rains.", "text", 0, 0)
+    assert (answer.prompt_tokens, answer.answer_tokens) == (12, 5)
+    [body] = endpoint.bodies
+    assert (body["temperature"], body["max_tokens"]) == (0.7, 300)
+    assert "logprobs" not in body
+    assert "seed" not in body
+
+
+@pytest.mark.parametrize(
+    "usage", ["null", "7", '{"prompt_tokens": null}', '{"prompt_tokens": -3}', '{"prompt_tokens": "x"}']
+)
+def test_tokens_that_nobody_counted_are_none(endpoint: FakeEndpoint, ask: OpenAiAsk, usage: str) -> None:
+    content = b'{"choices": [{"message": {"content": "Yes"}}], "usage": %s}' % usage.encode()
+    endpoint.script = some(200, JSON, content)
+    answer = ask(SO)
+    assert (answer.yes, answer.way, answer.prompt_tokens, answer.answer_tokens) == (1.0, "text", 0, 0)
+
+
+def test_requests_are_spread_over_the_minute() -> None:
+    now, slept = [100.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    pace = Pace(30, lambda: now[0], sleep)
+    for _ in range(3):
+        pace()
+    assert slept == pytest.approx([2.0, 2.0])
+    now[0] += 10
+    pace()
+    assert len(slept) == 2
+    pace()
+    assert slept == pytest.approx([2.0, 2.0, 2.0])
+
+
+def test_every_request_keeps_the_pace_the_repeated_ones_too(
+    endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[object] = []
+    monkeypatch.setattr(Pace, "__call__", lambda _self, request=None: turns.append(request))
+    trouble = refused(503, {"Retry-After-Ms": "1"})
+    endpoint.script = lambda number, _body: trouble if number < 2 else completion("No", {"No": 0.9})
+    paced = OpenAiAsk(endpoint.url, "fake", per_minute=60)
+    paced(SO)
+    paced.close()
+    assert len(turns) == len(endpoint.bodies) == 3
 
 
 def test_a_run_over_the_wire_resumes_after_the_endpoint_went_away(endpoint: FakeEndpoint, tmp_path: Path) -> None:
     columns = [Column(name) for name in ("smoke", "cough")]
     endpoint.script = lambda number, _body: completion("Yes", {"Yes": 0.6, "No": 0.3}) if number < 20 else refused(400)
-    with open_ask("endpoint", endpoint.url, "fake") as ask:
+    with open_ask("endpoint", OpenAiAsk(endpoint.url, "fake")) as ask:
         assert ask is not None
         with pytest.raises(OutsideError, match="status 400"):
             YesNo().elicit(Remembered(ask, tmp_path / "answers.jsonl"), columns)
@@ -263,6 +256,8 @@ def test_the_key_is_never_shown() -> None:
         ("timeout", 0.0),
         ("timeout", float("nan")),
         ("retries", -1),
+        ("per_minute", -1.0),
+        ("per_minute", float("nan")),
     ],
 )
 def test_a_bad_field_is_named(field: str, value: object) -> None:
@@ -277,7 +272,12 @@ def test_nobody_is_asked_when_nobody_is_wanted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "message"), [("endpoint", "KINTSUGI_LLM_BASE_URL"), ("oracle", "source must be none, embedded")]
+    ("source", "message"),
+    [
+        ("endpoint", "KINTSUGI_LLM_BASE_URL"),
+        ("transcript", "KINTSUGI_LLM_TRANSCRIPT"),
+        ("oracle", "source must be none, embedded"),
+    ],
 )
 def test_a_source_that_cannot_be_is_refused(source: Any, message: str) -> None:
     with pytest.raises(InputError, match=message), open_ask(source):
@@ -285,20 +285,20 @@ def test_a_source_that_cannot_be_is_refused(source: Any, message: str) -> None:
 
 
 def test_an_endpoint_needs_a_model() -> None:
-    with pytest.raises(InputError, match="KINTSUGI_LLM_MODEL"), open_ask("endpoint", "http://127.0.0.1:1/v1"):
-        pass
+    with pytest.raises(InputError, match="KINTSUGI_LLM_MODEL"):
+        OpenAiAsk("http://127.0.0.1:1/v1", "")
 
 
 def test_weights_that_are_no_weights_are_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match=r"readable GGUF file, got .*absent\.gguf"),
-        open_ask("embedded", model_path=tmp_path / "absent.gguf"),
+        open_ask("embedded", path=tmp_path / "absent.gguf"),
     ):
         pass
     (tmp_path / "text.gguf").write_text("no weights")
     with (
         pytest.raises(InputError, match=r"must be a GGUF file, got .*text\.gguf"),
-        open_ask("embedded", model_path=tmp_path / "text.gguf"),
+        open_ask("embedded", path=tmp_path / "text.gguf"),
     ):
         pass
 
@@ -311,7 +311,7 @@ def test_missing_weights_and_runtime_name_the_install_commands(monkeypatch: pyte
     monkeypatch.setitem(__import__("sys").modules, "xllamacpp", None)
     with (
         pytest.raises(OutsideError, match=r"runtime .* not installed; .*xllamacpp"),
-        open_ask("embedded", model_path=tmp_path / "some.gguf"),
+        open_ask("embedded", path=tmp_path / "some.gguf"),
     ):
         pass
 
@@ -328,7 +328,7 @@ def test_broken_weights_do_not_start(tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF\x03\x00\x00\x00" + bytes(64))
     with (
         pytest.raises(OutsideError, match=r"broken\.gguf does not start"),
-        open_ask("embedded", model_path=tmp_path / "broken.gguf"),
+        open_ask("embedded", path=tmp_path / "broken.gguf"),
     ):
         pass
 
@@ -336,11 +336,17 @@ def test_broken_weights_do_not_start(tmp_path: Path) -> None:
 @installed
 @pytest.mark.server
 def test_the_embedded_model_answers_on_loopback_and_is_gone_afterwards() -> None:
-    text = question(Column("rain"), Column("wet_ground"))
+    text = Question(question(Column("rain"), Column("wet_ground")))
+    free = Question("Why is the ground wet after rain?", free=True, temperature=0.7, longest=12)
     with open_ask("embedded") as ask:
-        assert ask is not None
+        assert isinstance(ask, OpenAiAsk)
         address = urlsplit(ask.base_url)
-        first, _, again = ask(text), ask("Is ice hot? Answer yes or no."), ask(text)
+        first, _, again = ask(text), ask(Question("Is ice hot? Answer yes or no.")), ask(text)
+        told, told_again, other = ask(free), ask(free), ask(replace(free, sample=1))
+    assert told.text == told_again.text != other.text
+    assert told.way == "text"
+    assert 0 < told.answer_tokens <= 12
+    assert told.prompt_tokens > 5
     assert address.hostname == "127.0.0.1"
     assert first == again
     assert first.way == "logprobs"

@@ -32,6 +32,10 @@ def test_every_field_can_be_set_by_its_name_in_the_environment(monkeypatch: pyte
         "llm_api_key": "s3cret",
         "llm_model_path": "/srv/model.gguf",
         "llm_timeout": "5.5",
+        "llm_retries": "4",
+        "llm_requests_per_minute": "30.0",
+        "llm_threads": "8",
+        "llm_transcript": "/srv/answers.jsonl",
     }
     assert set(given) == set(Settings.model_fields)
     for name, value in given.items():
@@ -72,7 +76,7 @@ def test_a_tilde_means_the_users_home(monkeypatch: pytest.MonkeyPatch) -> None:
         ("RUNNER", "dask", "KINTSUGI_RUNNER must be 'inline', 'threads' or 'ray', got 'dask'"),
         ("MAP", "dask", "KINTSUGI_MAP must be .*'ray', got 'dask'"),
         ("WORKERS", "-1", "KINTSUGI_WORKERS must be greater than or equal to 0, got '-1'"),
-        ("LLM", "cloud", "KINTSUGI_LLM must be .*'endpoint', got 'cloud'"),
+        ("LLM", "cloud", "KINTSUGI_LLM must be .*'endpoint' or 'transcript', got 'cloud'"),
         ("LLM_TIMEOUT", "0", "KINTSUGI_LLM_TIMEOUT must be greater than 0, got '0'"),
         ("RUNER", "inline", "KINTSUGI_RUNER is not a setting; did you mean KINTSUGI_RUNNER?"),
     ],

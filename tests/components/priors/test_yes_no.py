@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from components.contracts import Column, FloatArray
 from components.errors import InputError, OutsideError
-from components.ports import Answer
-from components.priors import METHODS, PATTERN, Elicited, YesNo, combine, load_probes, question
+from components.ports import Answer, Question
+from components.priors import METHODS, PATTERN, Elicitation, Elicited, YesNo, combine, load_probes, question
 from components.priors.questions import QUESTION, in_words
 
 seeds = st.integers(0, 2**32 - 1)
@@ -34,12 +34,12 @@ class Table:
         }
         self._knows = knows
 
-    def __call__(self, question: str) -> Answer:
-        self.heard.append(question)
-        if question in PROBES:
-            share = 0.6 if not self._knows else 0.9 if PROBES[question] else 0.2
+    def __call__(self, question: Question) -> Answer:
+        self.heard.append(question.text)
+        if question.text in PROBES:
+            share = 0.6 if not self._knows else 0.9 if PROBES[question.text] else 0.2
             return Answer(share, 1 - share)
-        return self._answers[question]
+        return self._answers[question.text]
 
 
 def columns(size: int) -> list[Column]:
@@ -165,7 +165,7 @@ def test_a_failure_outside_stays_a_failure() -> None:
     class Gone:
         model = "gone"
 
-        def __call__(self, question: str) -> Answer:
+        def __call__(self, question: Question) -> Answer:
             raise OutsideError("nobody is there")
 
     with pytest.raises(OutsideError, match="nobody is there"):
@@ -199,7 +199,7 @@ def test_a_bad_field_is_named(field: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("make", METHODS.values(), ids=list(METHODS))
-def test_methods_are_values_that_name_themselves(make: Callable[[], YesNo]) -> None:
+def test_methods_are_values_that_name_themselves(make: Callable[[], Elicitation]) -> None:
     assert make() == make()
     assert hash(make()) == hash(make())
     assert METHODS[make().kind] is make

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components import causal_order as module
+from components.causal_order import broken, causal_order
 from components.contracts import FloatArray
-from components.priors import causal_order as module
-from components.priors.causal_order import broken, causal_order
-from components.priors.relations import chain, widest
+from components.relations import chain, widest
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -8,7 +8,7 @@ then improved by moving single variables until no move helps.
 import numpy as np
 
 from components.contracts import FloatArray
-from components.priors.relations import widest
+from components.relations import widest
 
 EXACT = 16
 
