@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.contracts import FloatArray
 
@@ -79,6 +80,13 @@ class AdditiveRegression:
             gram = cross_gram(*self._basis(first), *self._basis(second), SPLINES)
             self._grams[first, second], self._grams[second, first] = gram, gram.T
         return self._grams[first, second]
+
+
+def additive_residuals(values: FloatArray, edges: NDArray[np.bool_]) -> FloatArray:
+    """[n, p] what additive curves of the parents in ``edges`` [effect, cause] leave of the columns of ``values``."""
+    regression = AdditiveRegression(values)
+    rest = [regression.residual(effect, np.flatnonzero(parents).tolist()) for effect, parents in enumerate(edges)]
+    return np.stack(rest, axis=1)
 
 
 def _penalty() -> FloatArray:

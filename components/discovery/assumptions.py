@@ -26,8 +26,10 @@ def residuals(values: FloatArray, weights: FloatArray) -> FloatArray:
     return np.asarray(centred - centred @ weights.T)
 
 
-def noise(values: FloatArray, weights: FloatArray, names: Sequence[str]) -> tuple[Noise, ...]:
+def noise(rest: FloatArray, names: Sequence[str]) -> tuple[Noise, ...]:
     """Shape of every residual; the p-value is that of D'Agostino and Pearson's K^2 test of skewness and kurtosis.
+
+    ``rest`` [n, p] is what the parents leave of columns that had a standard deviation of about one.
 
     The test does not see a shape other than the Gaussian with the same two moments. Of fewer than 20 rows, and of a
     residual without spread, the p-value is NaN.
@@ -35,19 +37,18 @@ def noise(values: FloatArray, weights: FloatArray, names: Sequence[str]) -> tupl
     from scipy.stats import kurtosis, normaltest, skew
 
     found = []
-    for name, rest, column in zip(names, residuals(values, weights).T, values.T, strict=True):
+    for name, left in zip(names, rest.T, strict=True):
         # What is left of a column that its parents determine is rounding.
-        if rest.std() <= 1e-9 * column.std():
+        if left.std() <= 1e-9:
             found.append(Noise(name, float("nan"), float("nan"), float("nan")))
             continue
-        p = float(normaltest(rest).pvalue) if len(rest) >= FEWEST_FOR_SHAPE else float("nan")
-        found.append(Noise(name, float(skew(rest)), float(kurtosis(rest)), p))
+        p = float(normaltest(left).pvalue) if len(left) >= FEWEST_FOR_SHAPE else float("nan")
+        found.append(Noise(name, float(skew(left)), float(kurtosis(left)), p))
     return tuple(found)
 
 
 def dependences(
-    values: FloatArray,
-    weights: FloatArray,
+    rest: FloatArray,
     names: Sequence[str],
     rows: int = 1000,
     seed: int = 0,
@@ -58,14 +59,12 @@ def dependences(
     Costs about 10 ms a variable and 0.3 ms a pair for 1,000 rows: some 7 s and 250 MB for 200 variables.
 
     Args:
-        values: [n, p] the table.
-        weights: [effect, cause] direct effects in the units of ``values``.
+        rest: [n, p] what the parents leave of each column.
         names: Of the p columns.
         rows: Rows tested at most, drawn by ``seed``: with many, any small departure is seen.
         seed: Seed of the drawn rows.
         width: Rule for the kernel width.
     """
-    rest = residuals(values, weights)
     if len(rest) < FEWEST:
         return ()
     if len(rest) > rows:
@@ -110,7 +109,8 @@ def assumption_notes(
         pairs = [f"{each.first} and {each.second}" for each in against]
         notes.append(
             f"The residuals of {len(pairs)} of {len(tested)} pairs depend on each other (HSIC, Holm's correction at "
-            f"{LEVEL}): {_listed(pairs)}. Suspect a hidden cause, an effect that is no straight line, or a wrong edge."
+            f"{LEVEL}): {_listed(pairs)}. Suspect a hidden cause, an effect of a shape that the "
+            "method does not know, or a wrong edge."
         )
     return tuple(notes)
 

@@ -42,6 +42,7 @@ class AdditiveSearch(GraphSearch):
     """
 
     halves: ClassVar[bool] = True
+    curves: ClassVar[bool] = True
 
     explanatory: int = 2
     alpha: float = 0.01

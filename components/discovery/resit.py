@@ -46,6 +46,7 @@ class Resit(GraphSearch):
     """
 
     halves: ClassVar[bool] = True
+    curves: ClassVar[bool] = True
 
     kind: Literal["resit"] = "resit"
     replicates: int = 10

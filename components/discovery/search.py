@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from components.contracts import CausalGraph, FloatArray, PriorKnowledge
-from components.discovery.assumptions import assumption_notes, dependences, noise
+from components.discovery.additive import additive_residuals
+from components.discovery.assumptions import assumption_notes, dependences, noise, residuals
 from components.discovery.bootstrap import Replicates, pair_support, pairs_of, scaled
 from components.discovery.constraints import Constraints, reconcile
 from components.discovery.effects import percentile_interval, total_effects
@@ -43,6 +44,8 @@ class GraphSearch(ABC):
 
     # A test of independence takes rows that are there twice for dependence: methods that use one set this.
     halves: ClassVar[bool] = False
+    # Whether effects are curves: what is left of a variable is then what additive curves of its parents leave.
+    curves: ClassVar[bool] = False
 
     replicates: int = 100
     maximum_rows: int = 20_000
@@ -132,14 +135,15 @@ class GraphSearch(ABC):
         edges, names = found.weights != 0, table.names
         settled = not (found.confounded.any() or found.undirected.any())
         covariance = np.cov(table.values, rowvar=False, ddof=0)
+        rest = additive_residuals(table.values, edges) if self.curves else residuals(table.values, found.weights)
         return Findings(
             method=getattr(self, "kind", ""),
             paths=tuple(scaled(path, units, names) for path in replicates.paths(target, PATHS)),
             graphs=replicates.graphs(GRAPHS),
             pairs=pair_support(found, replicates),
             fit=fit_indices(covariance, edges, len(table.values)) if settled else None,
-            noise=noise(table.values, found.weights, names),
-            dependences=dependences(table.values, found.weights, names, seed=self.seed),
+            noise=noise(rest, names),
+            dependences=dependences(rest, names, seed=self.seed),
             decisions=found.decisions,
         )
 

@@ -193,8 +193,8 @@ def test_a_spent_budget_is_told_and_a_larger_one_goes_on(site: Site, endpoint: F
     assert len(endpoint.bodies) - before == 38 + 80
     assert site.stages()["elicit"].data.metrics["pairs_remaining"] == 0
     edges = {**plain, "ask_for": "edges", "theme": "edges alone", "budget": {"most_calls": 9}}
+    begun = len(endpoint.bodies)
     for calls in (9, 18):
-        begun = len(endpoint.bodies) if calls == 9 else begun
         site.run(edges, **given)
         assert len(endpoint.bodies) - begun == calls, "edges alone are no more finished than paths"
 
