@@ -13,8 +13,8 @@ cause, and that of a parent outside S. Independence therefore rules out a hidden
 case, an edge. In the second, the noise of j is not in h(i, S + j): were j no parent of i, taking it out of the
 regressors would change nothing, and h(i, S) would be independent of h(j, T) as well. The same S and T must therefore
 serve in both tests; an edge is not concluded from independence with one choice and dependence with another. The tests
-of this module check it on all graphs of up to four variables and two hidden ones, where also nothing is left open that
-any choice of regressors could settle.
+check it on every graph of three variables and two hidden ones and of four and one, and on a sample of those of four and
+two; there also nothing is left open that any choice of regressors could settle.
 
 What is left open is not proven to be hidden. A direction of it may still be impossible, which the account of the
 decision tells: because the edges found make the effect a cause of the cause, or because the effect does not depend on
