@@ -23,7 +23,7 @@ from components.heads import Head
 from components.ports import ALONE, Together
 from components.sampling import Sampled, draw
 from components.storage import stream_rows
-from components.weak import RiskCorrection, decontamination, group_risks, logistic_losses, source_totals
+from components.weak import CrossEntropy, RiskCorrection, decontamination, group_risks, source_totals
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -301,7 +301,7 @@ class WeakObjective:
         """[K] what these rows contribute to the risk of each class."""
         assert self._coefficients is not None
         device = minibatch.features.device
-        losses = logistic_losses(self._logits(theta.to(device), minibatch.features))
+        losses = CrossEntropy()(self._logits(theta.to(device), minibatch.features))
         coefficients = self._coefficients.to(device)
         groups = group_risks(losses, minibatch.sources, minibatch.weights, coefficients, minibatch.totals)
         return groups.to(theta.device)

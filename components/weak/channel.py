@@ -1,25 +1,31 @@
-"""What the sources of rows say about their classes, and how a class is read back from them.
+"""What an observation says about the class, and how the risk of a class is read back from observations.
 
-Source s holds a mixture of the classes, p_s = sum_y mixture[s, y] p_y. Any W with W mixture = diag(prior) undoes it:
+A channel is a table between K clean classes and S observed symbols. For samples of known composition the symbol is the
+sample, p_s = sum_y mixture[s, y] p_y; for labels that replace the class it is the label, p(s | y) = transition[y, s].
+Any W with W mixture = diag(prior) undoes it:
 
     prior[y] E_y[loss_y] = sum_s W[y, s] E_s[loss_y]
 
-Classes are always in the order positive, negative. A table with a weak label is one sample of the population in which
-a labeled row is a known positive. The unlabeled source is therefore all rows, labeled ones included: taking them out
-would leave fewer positives in it than the class prior says.
+and read forwards it is the likelihood of the symbol given the class. Where every row has a channel of its own, only the
+shares of the strata are left here and the rows carry the rest (:class:`~components.weak.evidence.Evidence`).
 
 Lu, Niu, Menon, Sugiyama, On the minimal supervision for training any binary classifier from only unlabeled data, 2019.
 Katz-Samuels, Blanchard, Scott, Decontamination of mutual contamination models, JMLR 20, 2019.
+Chiang, Sugiyama, Unified risk analysis for weakly supervised learning, TMLR 2025.
 """
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from dataclasses import dataclass
+from typing import Literal
 
-from components.contracts import FloatArray, WeakData
+import numpy as np
+from numpy.typing import ArrayLike
+
+from components.contracts import FloatArray, frozen
 from components.errors import InputError
 
 POSITIVE, NEGATIVE = 0, 1
 WORST_CONDITION = 1e10  # beyond it a float64 inverse keeps fewer than six digits
+SUM = 1e-6  # how far from one a row of probabilities may sum, when written by hand
 
 
 def decontamination(mixture: ArrayLike, prior: ArrayLike, counts: ArrayLike) -> FloatArray:
@@ -52,91 +58,234 @@ def decontamination(mixture: ArrayLike, prior: ArrayLike, counts: ArrayLike) -> 
     return np.asarray(target[:, None] * np.linalg.solve(weighted @ theta, weighted))
 
 
-def positive_unlabeled(
-    features: ArrayLike,
-    labelled: ArrayLike,
-    class_prior: float,
-    target_prior: float | None = None,
-    mixture_prior: float | None = None,
-    weights: ArrayLike | None = None,
-) -> WeakData:
-    """Rows of one sample, some of which are known positives.
+@dataclass(frozen=True, eq=False)
+class SourceChannel:
+    """Samples, each a known mixture of the classes.
 
-    Args:
-        features: [n, d] finite numbers.
-        labelled: [n] bool, the row is a known positive.
-        class_prior: Share of positives in the population the rows came from, in (0, 1).
-        target_prior: Share of positives in the population the risk is for. None: ``class_prior``.
-        mixture_prior: Share of positives among all rows once ``weights`` are on them. None: ``class_prior``.
-        weights: [n, 2] nonnegative importance of each row as a labeled row and as a row; only the ratios within a
-            column matter, and the first column counts on labeled rows only. None: all equal.
-
-    Raises:
-        InputError: A prior lies outside (0, 1), no row is labeled, or a shape disagrees.
+    Attributes:
+        mixture: [S, K] class composition of each sample, rows sum to one.
+        prior: [K] class prior of the population the risk is for.
+        counts: [S] rows of each sample, positive.
+        kind: Names the channel.
     """
-    target = class_prior if target_prior is None else target_prior
-    mixed = class_prior if mixture_prior is None else mixture_prior
-    for name, value in (("class_prior", class_prior), ("target_prior", target), ("mixture_prior", mixed)):
-        if not 0 < value < 1:
-            raise InputError(f"{name} must lie in (0, 1), got {value}")
-    known = _labels(features, labelled)
-    sources = np.column_stack([known, np.ones_like(known)])
-    return WeakData(
-        features=np.asarray(features, dtype=np.float64),
-        sources=_read_only(sources),
-        weights=_mean_one(np.ones(sources.shape) if weights is None else np.asarray(weights, np.float64), sources),
-        mixture=np.array([[1.0, 0.0], [mixed, 1.0 - mixed]]),
-        prior=np.array([target, 1.0 - target]),
-    )
+
+    mixture: FloatArray
+    prior: FloatArray
+    counts: FloatArray
+    kind: Literal["source"] = "source"
+
+    def __post_init__(self) -> None:
+        for name in ("mixture", "prior", "counts"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+        check_stochastic("mixture", self.mixture)
+        check_prior("prior", self.prior, self.mixture.shape[1])
+        check_counts(self.counts, len(self.mixture))
+        if not (self.counts > 0).all():
+            raise InputError(f"counts must be positive, so every source needs a row, got {self.counts.tolist()}")
+
+    def inverse(self) -> FloatArray:
+        """[K, S] weights of the sources in the risk of each class.
+
+        Raises:
+            InputError: The sources do not tell the classes apart.
+        """
+        return decontamination(self.mixture, self.prior, self.counts)
+
+    def log_likelihood(self) -> FloatArray:
+        """[S, K] log probability that a row of class k among all rows drawn stems from source s."""
+        return np.asarray(_log(self._joint() / self._joint().sum(axis=0)))
+
+    def log_tilt(self) -> FloatArray:
+        """[K] log of how much likelier each class is among the rows drawn than in the population.
+
+        Raises:
+            InputError: Some class is in no source, so nothing is known of it.
+        """
+        tilt = self._joint().sum(axis=0)
+        if not (tilt > 0).all():
+            raise InputError(f"mixture must hold every class in some source, got {self.mixture.tolist()}")
+        return np.asarray(np.log(tilt))
+
+    def shares(self) -> FloatArray:
+        """[S] share of each source among the rows."""
+        return shares_of(self.counts)
+
+    def _joint(self) -> FloatArray:
+        return np.asarray(self.shares()[:, None] * self.mixture / self.prior)
 
 
-def fully_labelled(features: ArrayLike, labelled: ArrayLike, weights: ArrayLike | None = None) -> WeakData:
-    """The naive reading: every row without a label is a negative.
+@dataclass(frozen=True, eq=False)
+class LabelChannel:
+    """Symbols that stand in the place of the class, given at random once the class is known.
 
-    Args:
-        features: [n, d] finite numbers.
-        labelled: [n] bool; both values must occur.
-        weights: [n] nonnegative importance of each row; None: all equal.
-
-    Raises:
-        InputError: One class has no row, or a shape disagrees.
+    Attributes:
+        transition: [K, S] probability of each symbol given the clean class, rows sum to one.
+        counts: [S] rows with each symbol, from all the rows there are and not from a minibatch.
+        kind: Names the channel.
     """
-    known = _labels(features, labelled)
-    if known.all():
-        raise InputError("labelled must be false for at least one row, got true for all")
-    sources = np.column_stack([known, ~known])
-    importance = np.ones(len(known)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if importance.shape != known.shape:
-        raise InputError(f"weights must have shape {known.shape}, got {importance.shape}")
-    share = float(importance[known].sum() / importance.sum())
-    return WeakData(
-        features=np.asarray(features, dtype=np.float64),
-        sources=_read_only(sources),
-        weights=_mean_one(np.repeat(importance[:, None], 2, axis=1), sources),
-        mixture=np.eye(2),
-        prior=np.array([share, 1.0 - share]),
-    )
+
+    transition: FloatArray
+    counts: FloatArray
+    kind: Literal["label"] = "label"
+
+    def __post_init__(self) -> None:
+        for name in ("transition", "counts"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+        check_stochastic("transition", self.transition)
+        check_counts(self.counts, self.transition.shape[1])
+        impossible = (self.counts > 0) & (self.transition.sum(axis=0) == 0)
+        if impossible.any():
+            raise InputError(
+                f"transition must allow every label that occurs, got {self.transition.tolist()} "
+                f"although label {int(np.argmax(impossible))} occurs"
+            )
+
+    def inverse(self) -> FloatArray:
+        """[K, S] weights of the symbols in the risk of each class; the class prior is what the counts imply.
+
+        Raises:
+            InputError: The transition is singular; the forward rewrite needs no inverse.
+        """
+        classes, symbols = self.transition.shape
+        if symbols < classes or np.linalg.cond(self.transition) > WORST_CONDITION:
+            raise InputError(
+                f"transition must have rank {classes} to be inverted, got {self.transition.tolist()}; "
+                "the forward rewrite needs no inverse"
+            )
+        likely = np.maximum(self.counts, 0.5) / self.counts.sum()  # of a symbol never seen, half a row
+        return decontamination(self.transition.T, np.ones(classes), 1 / likely) * self.shares()
+
+    def log_likelihood(self) -> FloatArray:
+        """[S, K] log probability of the symbol s given the class k."""
+        return np.asarray(_log(self.transition.T))
+
+    def log_tilt(self) -> FloatArray:
+        """[K] zeros: rows are drawn as they come."""
+        return np.zeros(len(self.transition))
+
+    def shares(self) -> FloatArray:
+        """[S] share of each symbol among the rows."""
+        return shares_of(self.counts)
 
 
-def _labels(features: ArrayLike, labelled: ArrayLike) -> NDArray[np.bool_]:
-    known = np.array(labelled, dtype=np.bool_)
-    if known.shape != np.shape(features)[:1]:
-        raise InputError(f"labelled must hold one value for each row, got {known.shape} for {np.shape(features)}")
-    if not known.any():
-        raise InputError("labelled must be true for at least one row, got none")
-    return known
+@dataclass(frozen=True, eq=False)
+class RowChannel:
+    """Rows that each have a channel of their own: a set of classes, or a confidence.
+
+    Attributes:
+        classes: Number of classes.
+        counts: [S] rows of each stratum; mostly there is one.
+        signed: Whether a row may count against a class, so that the risk of a class can turn negative.
+        kind: Names the channel.
+    """
+
+    classes: int
+    counts: FloatArray
+    signed: bool
+    kind: Literal["set", "instance"]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counts", frozen(self.counts))
+        check_counts(self.counts, len(self.counts))
+
+    def inverse(self) -> FloatArray:
+        """[K, S] share of each stratum; what a row says of each class stands beside the row."""
+        return np.tile(self.shares(), (self.classes, 1))
+
+    def log_tilt(self) -> FloatArray:
+        """[K] zeros: rows are drawn as they come."""
+        return np.zeros(self.classes)
+
+    def shares(self) -> FloatArray:
+        """[S] share of each stratum among the rows."""
+        return shares_of(self.counts)
 
 
-def _mean_one(weights: FloatArray, sources: NDArray[np.bool_]) -> FloatArray:
-    if weights.shape != sources.shape:
-        raise InputError(f"weights must have shape {sources.shape}, got {weights.shape}")
-    inside = np.where(sources, weights, 0.0)
-    totals = inside.sum(axis=0)
-    if not (totals > 0).all():
-        raise InputError(f"weights must be positive somewhere in every source, got totals {totals.tolist()}")
-    return np.asarray(inside * (sources.sum(axis=0) / totals))
+@dataclass(frozen=True, eq=False)
+class BagChannel:
+    """So many samples that a minibatch has rows of few: rows are weighed one by one, and averaged together.
+
+    The samples together are the population, so rows are as likely of each class as they come.
+
+    Attributes:
+        mixture: [S, K] class composition of each sample, rows sum to one.
+        counts: [S] rows of each sample, positive.
+        kind: Names the channel.
+    """
+
+    mixture: FloatArray
+    counts: FloatArray
+    kind: Literal["bag"] = "bag"
+
+    def __post_init__(self) -> None:
+        for name in ("mixture", "counts"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+        self._sources()
+
+    @property
+    def prior(self) -> FloatArray:
+        """[K] class prior of all samples together."""
+        return np.asarray(shares_of(self.counts) @ self.mixture)
+
+    def inverse(self) -> FloatArray:
+        """[K, 1] ones: the weights stand beside the rows."""
+        return np.ones((self.mixture.shape[1], 1))
+
+    def row_factors(self) -> FloatArray:
+        """[S, K] what a loss of a row of each sample counts for the risk of each class.
+
+        Raises:
+            InputError: The samples do not tell the classes apart.
+        """
+        return np.asarray(self._sources().inverse().T / shares_of(self.counts)[:, None])
+
+    def log_likelihood(self) -> FloatArray:
+        """[S, K] log probability that a row of class k stems from sample s."""
+        return self._sources().log_likelihood()
+
+    def log_tilt(self) -> FloatArray:
+        """[K] zeros: rows are drawn as they come."""
+        return np.zeros(self.mixture.shape[1])
+
+    def shares(self) -> FloatArray:
+        """[1] one: all rows are averaged together."""
+        return np.ones(1)
+
+    def _sources(self) -> SourceChannel:
+        return SourceChannel(self.mixture, self.prior, self.counts)
 
 
-def _read_only(sources: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    sources.flags.writeable = False
-    return sources
+Channel = SourceChannel | LabelChannel | RowChannel | BagChannel
+
+
+def shares_of(counts: FloatArray) -> FloatArray:
+    """[S] counts as shares of all."""
+    return np.asarray(counts / counts.sum())
+
+
+def check_stochastic(name: str, table: FloatArray) -> None:
+    """Refuse what is not a matrix whose rows are probabilities."""
+    if table.ndim != 2 or table.size == 0:
+        raise InputError(f"{name} must be a matrix, got shape {table.shape}")
+    if not (np.isfinite(table).all() and (table >= 0).all() and np.allclose(table.sum(axis=1), 1, rtol=0, atol=SUM)):
+        raise InputError(f"{name} must have rows of probabilities that sum to one, got {table.tolist()}")
+
+
+def check_prior(name: str, prior: FloatArray, classes: int) -> None:
+    """Refuse what is not one positive probability for each class."""
+    if prior.shape != (classes,):
+        raise InputError(f"{name} must hold one number for each of {classes} classes, got {prior.tolist()}")
+    if not ((prior > 0).all() and (prior < 1).all() and abs(prior.sum() - 1) <= SUM):
+        raise InputError(f"{name} must lie in (0, 1) and sum to one, got {prior.tolist()}")
+
+
+def check_counts(counts: FloatArray, sources: int) -> None:
+    """Refuse what does not count the rows of each source."""
+    if counts.shape != (sources,):
+        raise InputError(f"counts must hold one number for each of {sources} sources, got {counts.tolist()}")
+    if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.sum() > 0):
+        raise InputError(f"counts must be numbers of rows, not all zero, got {counts.tolist()}")
+
+
+def _log(values: FloatArray) -> FloatArray:
+    return np.log(values, out=np.full(values.shape, -np.inf), where=values > 0)

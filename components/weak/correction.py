@@ -2,7 +2,7 @@
 
 It is the mark of over-fitting: a flexible model drives the negative terms of the decontaminated risk down without end.
 Each correction turns the class risks into one scalar whose value is the risk to report and whose gradient is the step
-to take.
+to take. Gradient ascent, as it is known for complementary labels, is ``non_negative`` as it comes: beta 0, gamma 1.
 
 Kiryo, Niu, du Plessis, Sugiyama, Positive-unlabeled learning with non-negative risk estimator, NeurIPS 2017.
 Lu, Zhang, Niu, Sugiyama, Mitigating overfitting in supervised classification from two unlabeled datasets, 2020.
@@ -68,12 +68,12 @@ class NonNegative:
         """Scalar whose value is the corrected risk and whose gradient is the step, from class risks ``groups`` [K]."""
         import torch
 
-        allowed = self._allowed(decontamination)
-        violated = allowed & (groups < -self.beta)
-        reported = torch.where(allowed, groups.clamp(min=-self.beta), groups).sum()
-        back = -self.gamma * torch.where(violated, groups, torch.zeros_like(groups)).sum()
-        step = torch.where(violated.any(), back, groups.sum())
-        return step + (reported - step).detach()
+        allowed, found = self._allowed(decontamination), groups.detach()
+        violated = allowed & (found < -self.beta)
+        direction = torch.where(violated.any(), -self.gamma * violated.to(groups.dtype), 1.0)
+        reported = torch.where(allowed, found.clamp(min=-self.beta), found).sum()
+        step = (direction * groups).sum()
+        return step + (reported - step.detach())
 
     def _allowed(self, decontamination: "torch.Tensor") -> "torch.Tensor":
         if not self.groups:
@@ -100,3 +100,53 @@ class Absolute:
         import torch
 
         return torch.where(correctable(decontamination), groups.abs(), groups).sum()
+
+
+@dataclass(frozen=True)
+class Floored:
+    """Each class risk that can turn negative, but no less than ``-beta``: below it the class is left alone.
+
+    Attributes:
+        kind: Name of the method.
+        beta: How far below zero a class risk may go, at least 0; with 0 this is the rectified risk.
+    """
+
+    kind: Literal["floored"] = "floored"
+    beta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.beta >= 0:
+            raise InputError(f"beta must be at least 0, got {self.beta}")
+
+    def objective(self, groups: "torch.Tensor", decontamination: "torch.Tensor") -> "torch.Tensor":
+        """Sum of the class risks ``groups`` [K], cut off where a source counts against the class."""
+        import torch
+
+        return torch.where(correctable(decontamination), groups.clamp(min=-self.beta), groups).sum()
+
+
+@dataclass(frozen=True)
+class Leaky:
+    """Each class risk that can turn negative, turned up below zero with another slope.
+
+    Attributes:
+        kind: Name of the method.
+        slope: Slope below zero, in [0, 1]: 1 is the absolute value, 0 the rectified risk.
+    """
+
+    kind: Literal["leaky"] = "leaky"
+    slope: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.slope <= 1:
+            raise InputError(f"slope must lie in [0, 1], got {self.slope}")
+
+    def objective(self, groups: "torch.Tensor", decontamination: "torch.Tensor") -> "torch.Tensor":
+        """Sum of the class risks ``groups`` [K], turned up where a source counts against the class."""
+        import torch
+
+        turned = torch.maximum(groups, -self.slope * groups)
+        return torch.where(correctable(decontamination), turned, groups).sum()
+
+
+RiskCorrection = Uncorrected | Absolute | Floored | Leaky | NonNegative

@@ -12,6 +12,32 @@ if TYPE_CHECKING:
     import torch
 
 
+def reduced(
+    losses: "torch.Tensor",
+    inside: "torch.Tensor",
+    coefficients: "torch.Tensor",
+    totals: "torch.Tensor | None" = None,
+) -> "torch.Tensor":
+    """[G] sums over sources of coefficients times mean losses.
+
+    A source that has no row (or no weight) in the minibatch contributes nothing to it.
+
+    Args:
+        losses: [n, G] loss of each row for each group.
+        inside: [n, S] weight of each row within each source, 0 outside.
+        coefficients: [G, S] what the mean over each source counts for each group.
+        totals: [S] weight of each source, where the rows are a share of those the risk is of: the risks of the shares
+            then add up to the risk of all. None: the rows are all there are.
+    """
+    import torch
+
+    if totals is None:
+        totals = inside.sum(dim=0)
+    safe = torch.where(totals > 0, totals, 1.0)
+    counted = inside @ (coefficients / safe).T  # first what each row counts: that needs no gradient
+    return (counted * losses).sum(dim=0)
+
+
 def group_risks(
     losses: "torch.Tensor",
     sources: "torch.Tensor",
@@ -21,24 +47,14 @@ def group_risks(
 ) -> "torch.Tensor":
     """[K] risk of each class, prior included; their sum is the risk.
 
-    A source that has no row (or no weight) in the minibatch contributes nothing to it.
-
     Args:
         losses: [n, K] loss of each row were it of each class.
         sources: [n, S] bool, the row belongs to the source.
         weights: [n, S] nonnegative importance weights.
         decontamination: [K, S] weights from ``components.weak.decontamination``.
-        totals: [S] weight of each source, where the rows are a share of those the risk is of: the risks of the shares
-            then add up to the risk of all. None: the rows are all there are.
+        totals: [S] weight of each source, as in ``reduced``.
     """
-    import torch
-
-    inside = _inside(sources, weights)
-    if totals is None:
-        totals = inside.sum(dim=0)
-    safe = torch.where(totals > 0, totals, torch.ones_like(totals))
-    means = (inside / safe).T @ losses
-    return (decontamination * means.T).sum(dim=1)
+    return reduced(losses, _inside(sources, weights), decontamination, totals)
 
 
 def source_totals(sources: "torch.Tensor", weights: "torch.Tensor") -> "torch.Tensor":
@@ -50,17 +66,3 @@ def _inside(sources: "torch.Tensor", weights: "torch.Tensor") -> "torch.Tensor":
     import torch
 
     return torch.where(sources, weights, torch.zeros_like(weights))
-
-
-def logistic_losses(logits: "torch.Tensor") -> "torch.Tensor":
-    """[n, 2] cross entropy of the logits [n] of the positive class, were the row positive and were it negative."""
-    import torch
-
-    return torch.stack([torch.nn.functional.softplus(-logits), torch.nn.functional.softplus(logits)], dim=-1)
-
-
-def sigmoid_losses(logits: "torch.Tensor") -> "torch.Tensor":
-    """[n, 2] sigmoid losses, bounded and with l(z) + l(-z) = 1, in the same order as ``logistic_losses``."""
-    import torch
-
-    return torch.stack([torch.sigmoid(-logits), torch.sigmoid(logits)], dim=-1)

@@ -99,7 +99,8 @@ def test_a_choice_of_methods_is_said_in_words_that_pages_know() -> None:
     risk = schema["$defs"]["Training"]["properties"]["risk"]
     assert not {"oneOf", "allOf"}.intersection(risk)
     # A page opens the first that has most of the given fields, so none may have all those of a later one.
-    assert [place["$ref"].rpartition("/")[2] for place in risk["anyOf"]] == ["Uncorrected", "Absolute", "NonNegative"]
+    named = [place["$ref"].rpartition("/")[2] for place in risk["anyOf"]]
+    assert named == ["Uncorrected", "Absolute", "Floored", "Leaky", "NonNegative"]
 
 
 def test_a_text_in_angle_brackets_is_no_tag_on_a_page() -> None:

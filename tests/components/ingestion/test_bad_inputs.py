@@ -14,7 +14,7 @@ import sqlalchemy.exc
 import yaml
 
 from components.errors import InputError, OutsideError
-from components.ingestion import check, ingest, load_specification
+from components.ingestion import Specification, check, ingest, load_specification
 from components.ports import silent
 
 Declaration = dict[str, Any]
@@ -166,7 +166,6 @@ IN_DECLARATION: list[tuple[str, Declaration, str]] = [
     ("unknown role", changed("columns/male/role", "feture"), r"columns.male.role .* 'feture'; did you mean 'feature'"),
     ("unknown kind", changed("columns/male/kind", "flags"), r"columns.male.kind .* 'flags'; did you mean 'flag'"),
     ("two weak labels", changed("columns/male/role", "weak_label"), r"exactly one .*weak_label, got 2 \(weak, male\)"),
-    ("no weak label", changed("columns/weak/role", "ignored"), r"exactly one of role weak_label, got 0"),
     (
         "two truths",
         changed("columns/male/role", "evaluation_label"),
@@ -351,3 +350,11 @@ def test_an_absent_package_is_an_outside_error(monkeypatch: pytest.MonkeyPatch) 
 def test_only_a_file_source_takes_another_path() -> None:
     with pytest.raises(InputError, match="not for nhanes"):
         load_specification("nhanes").with_source_path("x.csv")
+
+
+def test_a_table_without_a_label_may_be_read_but_nothing_is_trained_on_it() -> None:
+    said = {"name": "plain", "source": {"kind": "csv", "path": "x.csv"}, "columns": {"a": {}, "b": {}}}
+    specification = Specification.model_validate(said)
+    assert not specification.labelled
+    with pytest.raises(InputError, match=r"exactly one of role weak_label, got 0 \(none\)"):
+        specification.check_labelled()

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import InputError
-from components.weak import CORRECTIONS, Absolute, NonNegative, RiskCorrection, Uncorrected, group_risks
+from components.weak import (
+    CORRECTIONS,
+    Absolute,
+    Floored,
+    Leaky,
+    NonNegative,
+    RiskCorrection,
+    Uncorrected,
+    group_risks,
+)
 
 POSITIVE_UNLABELED = torch.tensor([[0.4, 0.0], [-0.4, 1.0]], dtype=torch.float64)
 seeds = st.integers(0, 10_000)
@@ -64,7 +73,7 @@ def test_corrected_values_bound_the_uncorrected_one(seed: int) -> None:
     rng = np.random.default_rng(seed)
     groups = torch.from_numpy(np.array([rng.uniform(0, 1), rng.normal()]))
     plain = float(Uncorrected().objective(groups, POSITIVE_UNLABELED))
-    for correction in (NonNegative(), Absolute()):
+    for correction in (NonNegative(), Absolute(), Floored(), Leaky(), Leaky(slope=0.0)):
         value = float(correction.objective(groups, POSITIVE_UNLABELED))
         assert value >= max(plain, 0.0) - 1e-12
         if groups[1] >= 0:
@@ -81,9 +90,31 @@ def test_minibatches_report_no_less_than_the_full_batch(seed: int) -> None:
     full = group_risks(losses, sources, sources.double(), POSITIVE_UNLABELED)
     parts = [group_risks(losses[h], sources[h], sources[h].double(), POSITIVE_UNLABELED) for h in halves]
     np.testing.assert_allclose(sum(parts).numpy() / 2, full.numpy(), atol=1e-12)
-    for correction in (NonNegative(), Absolute()):
+    for correction in (NonNegative(), NonNegative(beta=0.2), Absolute(), Floored(), Floored(beta=0.1), Leaky()):
         mean = sum(float(correction.objective(part, POSITIVE_UNLABELED)) for part in parts) / 2
         assert mean >= float(correction.objective(full, POSITIVE_UNLABELED)) - 1e-12
+
+
+@pytest.mark.parametrize(
+    ("correction", "value", "slopes"),
+    [
+        (Uncorrected(), 0.1, [1, 1, 1]),
+        (Absolute(), 1.5, [1, -1, -1]),
+        (Floored(), 0.8, [1, 0, 0]),
+        (Floored(beta=0.25), 0.35, [1, 0, 1]),
+        (Leaky(slope=0.5), 1.15, [1, -0.5, -0.5]),
+        (NonNegative(), 0.8, [0, -1, -1]),
+        (NonNegative(beta=0.25, gamma=0.5), 0.35, [0, -0.5, 0]),
+        (NonNegative(beta=0.25, gamma=0.0), 0.35, [0, 0, 0]),
+        (NonNegative(beta=1.0), 0.1, [1, 1, 1]),
+    ],
+    ids=str,
+)
+def test_several_negative_classes(correction: RiskCorrection, value: float, slopes: list[float]) -> None:
+    groups = torch.tensor([0.8, -0.5, -0.2], dtype=torch.float64, requires_grad=True)
+    objective = correction.objective(groups, -torch.ones(3, 3, dtype=torch.float64))
+    assert float(objective.detach()) == pytest.approx(value)
+    assert torch.autograd.grad(objective, groups)[0].tolist() == slopes
 
 
 @each_correction
@@ -109,6 +140,12 @@ def test_a_correction_is_a_value(correction: RiskCorrection) -> None:
 def test_a_bad_field_is_named(field: str, value: object) -> None:
     with pytest.raises(InputError, match=field):
         NonNegative(**{field: value})
+
+
+def test_a_bad_field_of_the_others_is_named() -> None:
+    for make, field, value in ((Floored, "beta", -0.1), (Leaky, "slope", 1.5), (Leaky, "slope", np.nan)):
+        with pytest.raises(InputError, match=f"{field} must .*got {value}"):
+            make(**{field: value})
 
 
 def test_groups_beyond_the_classes_are_refused() -> None:

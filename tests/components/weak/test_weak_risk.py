@@ -8,14 +8,7 @@ from hypothesis import strategies as st
 
 from components.contracts import WeakData
 from components.errors import InputError
-from components.weak import (
-    decontamination,
-    fully_labelled,
-    group_risks,
-    logistic_losses,
-    positive_unlabeled,
-    sigmoid_losses,
-)
+from components.weak import CrossEntropy, Sigmoid, decontamination, fully_labelled, group_risks, positive_unlabeled
 
 seeds = st.integers(0, 10_000)
 exact = settings(deadline=None, max_examples=25)
@@ -233,9 +226,9 @@ def test_losses_are_those_of_the_row_as_positive_and_as_negative() -> None:
     entropy = torch.nn.functional.binary_cross_entropy_with_logits
     for column, label in ((0, 1.0), (1, 0.0)):
         expected = entropy(logits, torch.full_like(logits, label), reduction="none")
-        torch.testing.assert_close(logistic_losses(logits)[:, column], expected)
-    np.testing.assert_allclose(sigmoid_losses(logits).sum(dim=1).numpy(), 1.0)
-    np.testing.assert_allclose(sigmoid_losses(logits)[:, 1].numpy(), 1 / (1 + np.exp(-logits.numpy())))
+        torch.testing.assert_close(CrossEntropy()(logits)[:, column], expected)
+    np.testing.assert_allclose(Sigmoid()(logits).sum(dim=1).numpy(), 1.0)
+    np.testing.assert_allclose(Sigmoid()(logits)[:, 1].numpy(), 1 / (1 + np.exp(-logits.numpy())))
 
 
 def test_training_on_weak_labels_finds_the_clean_minimiser() -> None:
@@ -248,7 +241,7 @@ def test_training_on_weak_labels_finds_the_clean_minimiser() -> None:
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        losses = logistic_losses(logits[torch.from_numpy(world.x)])
+        losses = CrossEntropy()(logits[torch.from_numpy(world.x)])
         risk = group_risks(losses, sources, weights, matrix).sum()
         risk.backward()
         return risk

@@ -1,0 +1,215 @@
+"""How the risk of a clean classifier is written in terms of what was observed.
+
+Each rewrite gives a table of losses [n, G] and what the mean of each source counts for each group [G, S]:
+
+    inverse     losses of all classes, weighted so that the mean is the clean risk; can turn negative, hence corrections
+    forward     minus the log likelihood of what was observed under the classifier's probabilities g
+    posterior   losses of all classes, weighted by P(class | observed, x) under the present or the remembered g
+    reweight    the loss of the noisy label, weighted by how much likelier the clean label is than the noisy one
+    surrogate   a bounded function of the probability of the classes that are not ruled out
+
+Where rows are drawn by source, classes are likelier among them than in the population. The logits are those of the
+population; forward and posterior add the log of that tilt to them.
+
+Patrini, Rozza, Menon, Nock, Qu, Making deep neural networks robust to label noise: a loss correction approach, 2017.
+Liu, Tao, Classification with noisy labels by importance reweighting, 2016. Xia et al., Are anchor points really
+indispensable in label-noise learning?, 2019. Feng et al., Provably consistent partial-label learning, 2020. Lv et al.,
+Progressive identification of true labels for partial-label learning, 2020. Chou et al., Unbiased risk estimators can
+mislead: a case study of learning with complementary labels, 2020. Feng et al., Learning with multiple complementary
+labels, 2020.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from components.contracts import FloatArray
+from components.errors import InputError
+from components.weak.channel import BagChannel, Channel, RowChannel
+from components.weak.evidence import Evidence
+from components.weak.losses import Losses, columns
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Shape = Literal["logarithm", "exponential", "linear"]
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """The unbiased risk: losses weighted so that their mean is the clean risk, whatever the loss.
+
+    Attributes:
+        kind: Name of the rewrite.
+    """
+
+    kind: Literal["inverse"] = "inverse"
+
+    def coefficients(self, channel: Channel) -> FloatArray:
+        """[K, S]: the inverse of the channel."""
+        return channel.inverse()
+
+    def losses(self, logits: "Tensor", evidence: Evidence, tilt: "Tensor | None", loss: Losses) -> "Tensor":
+        """[n, K] losses of all classes."""
+        table = loss(logits)
+        return table if evidence.factors is None else table * evidence.factors
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The likelihood of what was observed; the loss plays no part.
+
+    Attributes:
+        kind: Name of the rewrite.
+    """
+
+    kind: Literal["forward"] = "forward"
+
+    def coefficients(self, channel: Channel) -> FloatArray:
+        """[1, S]: the share of each source."""
+        return channel.shares()[None]
+
+    def losses(self, logits: "Tensor", evidence: Evidence, tilt: "Tensor | None", loss: Losses) -> "Tensor":
+        """[n, 1] minus the log likelihood of each row."""
+        import torch
+
+        seen = drawn(logits, tilt)
+        joint = torch.logsumexp(seen + likelihood_of(evidence), dim=-1, keepdim=True)
+        return torch.logsumexp(seen, dim=-1, keepdim=True) - joint
+
+
+@dataclass(frozen=True)
+class PosteriorRewrite:
+    """Losses weighted by the probability of each class given what was observed; the weights have no gradient.
+
+    Attributes:
+        remembered: Use the beliefs that came with the rows (PRODEN), where there are any, and not those of the
+            present classifier (RC). Whoever trains asks for beliefs after a step and hands them in the next time.
+        kind: Name of the rewrite.
+    """
+
+    remembered: bool = False
+    kind: Literal["posterior"] = "posterior"
+
+    def coefficients(self, channel: Channel) -> FloatArray:
+        """[K, S]: the share of each source."""
+        return np.tile(channel.shares(), (len(channel.log_tilt()), 1))
+
+    def losses(self, logits: "Tensor", evidence: Evidence, tilt: "Tensor | None", loss: Losses) -> "Tensor":
+        """[n, K] losses of all classes, weighted."""
+        seen = drawn(logits, tilt)
+        kept = evidence.beliefs if self.remembered else None
+        return (posterior(seen, evidence) if kept is None else kept) * loss(seen)
+
+
+@dataclass(frozen=True)
+class Reweight:
+    """The loss of the noisy label times P(clean = label) / P(noisy = label) under the present classifier.
+
+    Attributes:
+        live: Let the gradient pass through the weight too, as when the transition is revised.
+        kind: Name of the rewrite.
+    """
+
+    live: bool = False
+    kind: Literal["reweight"] = "reweight"
+
+    def coefficients(self, channel: Channel) -> FloatArray:
+        """[K, K]: the share of each noisy label.
+
+        Raises:
+            InputError: The symbols are not the classes.
+        """
+        shares = channel.shares()
+        if channel.kind != "label" or len(shares) != len(channel.log_tilt()):
+            raise InputError(
+                f"rewrite must not be reweight unless noisy labels stand for as many classes, got a {channel.kind} "
+                f"channel with {len(shares)} symbols"
+            )
+        return np.diag(shares)
+
+    def losses(self, logits: "Tensor", evidence: Evidence, tilt: "Tensor | None", loss: Losses) -> "Tensor":
+        """[n, K] losses of all classes, weighted; only that of the noisy label is averaged."""
+        import torch
+
+        logs = torch.log_softmax(columns(logits), dim=-1)
+        noisy = torch.logsumexp(logs + likelihood_of(evidence), dim=-1, keepdim=True)
+        weight = (logs - noisy).exp()
+        return (weight if self.live else weight.detach()) * loss(logits)
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A function of the probability P of all classes that are not ruled out; the loss plays no part.
+
+    Attributes:
+        shape: ``logarithm``: -log P. ``exponential``: exp(1 - P), bounded. ``linear``: 1 - P, bounded and the mean
+            absolute error.
+        kind: Name of the rewrite.
+    """
+
+    shape: Shape = "logarithm"
+    kind: Literal["surrogate"] = "surrogate"
+
+    def __post_init__(self) -> None:
+        if self.shape not in get_args(Shape):
+            raise InputError(f"shape must be one of {', '.join(get_args(Shape))}, got {self.shape!r}")
+
+    def coefficients(self, channel: Channel) -> FloatArray:
+        """[1, S]: the share of each source."""
+        return channel.shares()[None]
+
+    def losses(self, logits: "Tensor", evidence: Evidence, tilt: "Tensor | None", loss: Losses) -> "Tensor":
+        """[n, 1] losses of the rows."""
+        import torch
+
+        possible = torch.where(likelihood_of(evidence) > float("-inf"), 0.0, float("-inf"))
+        wide = drawn(logits, tilt)
+        minus_log = torch.logsumexp(wide, dim=-1, keepdim=True) - torch.logsumexp(
+            wide + possible.to(wide.dtype), dim=-1, keepdim=True
+        )
+        if self.shape == "logarithm":
+            return minus_log
+        wrong = -torch.expm1(-minus_log)
+        return wrong.exp() if self.shape == "exponential" else wrong
+
+
+Rewrite = Inverse | Forward | PosteriorRewrite | Reweight | Surrogate
+
+
+def drawn(logits: "Tensor", tilt: "Tensor | None") -> "Tensor":
+    """[n, K] logits of the classes among the rows drawn, from ``logits`` [n, K] or [n] of the population."""
+    return columns(logits) if tilt is None else columns(logits) + tilt
+
+
+def posterior(seen: "Tensor", evidence: Evidence) -> "Tensor":
+    """[n, K] P(class | observed, x), no gradient, given logits ``seen`` [n, K] of the classes among the rows drawn."""
+    import torch
+
+    return torch.softmax(seen.detach() + likelihood_of(evidence), dim=-1)
+
+
+def likelihood_of(evidence: Evidence) -> "Tensor":
+    """[n, K] log likelihood of what was observed.
+
+    Raises:
+        InputError: The evidence has none: a confidence never has, and for an inverse rewrite none is worked out.
+    """
+    if evidence.log_likelihood is None:
+        raise InputError("evidence must hold the likelihood of what was observed, got that of an inverse rewrite")
+    return evidence.log_likelihood
+
+
+def needs_likelihood(rewrite: Rewrite) -> bool:
+    """Whether the rewrite reads the likelihood of what was observed, and not the inverse of the channel."""
+    return not isinstance(rewrite, Inverse)
+
+
+def signs(rewrite: Rewrite, channel: Channel) -> FloatArray:
+    """[G, S] below zero where a source counts against a group, so that its risk can turn negative."""
+    table = rewrite.coefficients(channel)
+    beside = isinstance(channel, BagChannel) or (isinstance(channel, RowChannel) and channel.signed)
+    if isinstance(rewrite, Inverse) and beside:
+        return -np.ones_like(table)
+    return table

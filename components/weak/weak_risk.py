@@ -1,0 +1,163 @@
+"""The risk of logits on weakly labelled rows: channel, rewrite, correction and loss put together.
+
+    groups = rewrite(loss(logits), evidence) averaged source by source      linear in the rows
+    value  = correction(groups)                                            not linear, so only after all rows are in
+
+``WeakRisk`` is the torch loss of every setting: ``risk(logits, risk.evidence(marks))``.
+"""
+
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from components.contracts import FloatArray
+from components.errors import InputError
+from components.weak.channel import Channel
+from components.weak.correction import RiskCorrection, Uncorrected
+from components.weak.evidence import Evidence
+from components.weak.losses import Losses, ZeroOne
+from components.weak.rewrite import Inverse, Rewrite, drawn, needs_likelihood, posterior, signs
+from components.weak.risk import reduced
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from components.weak.settings.setting import Setting
+
+
+@dataclass(frozen=True, eq=False)
+class WeakRisk:
+    """What is descended on; made by ``Setting.risk``.
+
+    It follows the logits to their device, and works in its own precision where theirs is less.
+
+    Attributes:
+        setting: What the observations are.
+        channel: What they say of the classes, with the counts of all rows.
+        rewrite: How the clean risk is written in them.
+        correction: What is done where the risk of a class turns negative.
+        loss: Losses of all classes from logits.
+        coefficients: [G, S] what the mean over each source counts for each group.
+        signs: [G, S] below zero where a source counts against a group.
+        tilt: [K] added to logits where rows are drawn by source; None: they are drawn as they come.
+    """
+
+    setting: "Setting"
+    channel: Channel
+    rewrite: Rewrite
+    correction: RiskCorrection
+    loss: Losses
+    coefficients: "Tensor"
+    signs: "Tensor"
+    tilt: "Tensor | None"
+
+    def __call__(self, logits: "Tensor", evidence: Evidence) -> "Tensor":
+        """Scalar whose value is the corrected risk of ``logits`` [n, K] or [n] and whose gradient is the step.
+
+        Raises:
+            InputError: Logits hold NaN, or their losses are infinite.
+        """
+        groups = self.groups(logits, evidence)
+        value = self.objective(groups)
+        if not isfinite(value.detach().item()):
+            raise InputError(f"logits must be finite and so must their losses, got risks {groups.tolist()}")
+        return value
+
+    def groups(self, logits: "Tensor", evidence: Evidence, totals: "Tensor | None" = None) -> "Tensor":
+        """[G] risk of each group on these rows; what micro-batches contribute adds up.
+
+        Args:
+            logits: [n, K], or [n] of the positive class.
+            evidence: Of the same rows.
+            totals: [S] weight within each source of the whole batch of which these rows are a part; None: of these.
+
+        Raises:
+            InputError: The logits are not of these rows or classes.
+        """
+        wide = (len(evidence), self.setting.class_count)
+        if logits.shape != wide and not (logits.shape == wide[:1] and wide[1] == 2):
+            single = f" or {wide[:1]}" if wide[1] == 2 else ""
+            raise InputError(f"logits must have shape {wide}{single}, got {tuple(logits.shape)}")
+        here, precise = self._beside(logits)
+        losses = here.rewrite.losses(precise, evidence, here.tilt, here.loss)
+        return reduced(losses, evidence.inside, here.coefficients, totals)
+
+    def objective(self, groups: "Tensor") -> "Tensor":
+        """Scalar to descend on, from the ``groups`` [G] of a whole batch; its value is the corrected risk."""
+        return self.correction.objective(groups, self.signs.to(groups.device))
+
+    def beliefs(self, logits: "Tensor", evidence: Evidence) -> "Tensor":
+        """[n, K] P(class | observed, x) under the classifier, for ``Evidence.remembering``."""
+        here, precise = self._beside(logits)
+        return posterior(drawn(precise, here.tilt), evidence)
+
+    def evidence(self, marks: "Tensor", weights: "Tensor | None" = None) -> Evidence:
+        """The evidence of rows with ``marks`` and importance ``weights`` [n], on the device of the marks."""
+        made = self.setting.evidence(marks, self.channel, self.coefficients.dtype, needs_likelihood(self.rewrite))
+        return made if weights is None else replace(made, inside=made.inside * weights.to(made.inside)[:, None])
+
+    def validation(self) -> "WeakRisk":
+        """The error rate as weak labels alone tell it: the 0-1 loss, inverted and not corrected.
+
+        Negative values are information and stay. The error is that of the population the prior speaks of. It wants
+        evidence of its own: ``check = risk.validation(); check(logits, check.evidence(marks))``.
+
+        Raises:
+            InputError: The channel has no inverse.
+        """
+        dtype, device = self.coefficients.dtype, self.coefficients.device
+        return build_risk(self.setting, self.channel, Inverse(), Uncorrected(), ZeroOne(), dtype).to(device)
+
+    def to(self, device: "torch.device | str | None" = None, dtype: "torch.dtype | None" = None) -> "WeakRisk":
+        """The same on another device, or in other floating point numbers."""
+        if device in (None, self.coefficients.device) and dtype in (None, self.coefficients.dtype):
+            return self
+        coefficients, signed = (part.to(device=device, dtype=dtype) for part in (self.coefficients, self.signs))
+        tilt = None if self.tilt is None else self.tilt.to(device=device, dtype=dtype)
+        return replace(self, coefficients=coefficients, signs=signed, tilt=tilt)
+
+    def _beside(self, logits: "Tensor") -> "tuple[WeakRisk, Tensor]":
+        """This risk on the device of ``logits``, and these with at least its precision."""
+        import torch
+
+        here = self.to(logits.device)
+        return here, logits.to(torch.promote_types(logits.dtype, here.coefficients.dtype))
+
+    def diagnosis(self) -> dict[str, float]:
+        """Metrics of the rewrite: how far it magnifies chance, and how near the channel is to no inverse."""
+        weights = self.coefficients.double().abs().sum(dim=1).tolist()
+        named = {f"variance_factor_{group}": float(value) for group, value in enumerate(weights)}
+        table = condition_table(self.channel)
+        return named if table is None else {"condition": float(np.linalg.cond(table)), **named}
+
+
+def build_risk(
+    setting: "Setting",
+    channel: Channel,
+    rewrite: Rewrite,
+    correction: RiskCorrection,
+    loss: Losses,
+    dtype: "torch.dtype | None" = None,
+) -> WeakRisk:
+    """The risk of one combination; ``dtype`` None: float32.
+
+    Raises:
+        InputError: The rewrite does not fit the channel.
+    """
+    import torch
+
+    if not isinstance(rewrite, Inverse) and not setting.likely:
+        raise InputError(f"rewrite must be inverse for {setting.kind}, got {rewrite.kind}")
+    tables = (rewrite.coefficients(channel), signs(rewrite, channel), channel.log_tilt())
+    coefficients, signed, tilt = (torch.tensor(np.array(table), dtype=dtype or torch.float32) for table in tables)
+    return WeakRisk(setting, channel, rewrite, correction, loss, coefficients, signed, tilt if tilt.any() else None)
+
+
+def condition_table(channel: Channel) -> FloatArray | None:
+    """The table of the channel that an inverse inverts; None where each row has its own."""
+    if channel.kind == "label":
+        return channel.transition
+    return channel.mixture if channel.kind in ("source", "bag") else None
