@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.discovery import METHODS, CamUvX
 from components.heads import Linear, Mlp
 from flows.configuration import Pipeline
 from flows.forms import build, descriptions, read_form
@@ -27,15 +28,15 @@ def first(chromium: Any, site: Site) -> str:
     return str(site.order("pipeline").json()["id"])
 
 
-def open_form(visitor: Any, site: Site) -> None:
-    """From the server's first page to the form of a run of the pipeline."""
+def open_form(visitor: Any, site: Site, deployment: str = "pipeline", field: str = "Head") -> None:
+    """From the server's first page to the form of a run, on which ``field`` then is."""
     page = visitor.page
     page.goto(site.api.removesuffix("/api"))
     page.get_by_text("Deployments", exact=True).first.click()
-    page.get_by_role("link", name="pipeline", exact=True).first.click()
+    page.get_by_role("link", name=deployment, exact=True).first.click()
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_text("Custom run").click()
-    visitor.field("Head").wait_for()
+    visitor.field(field).wait_for()
 
 
 def orders(site: Site) -> int:
@@ -86,6 +87,17 @@ def test_the_form_refuses_a_wrong_value_and_starts_a_right_one(
     usual = build(read_form(Pipeline, site.run(first)["parameters"]["config"]))
     assert asked == replace(usual, training=replace(usual.training, head=Mlp(hidden=2)))  # and nothing else is changed
     assert orders(site) == before + 1
+
+
+def test_the_form_of_a_discovery_offers_every_method_with_its_fields(visitor: Any, site: Site, first: str) -> None:
+    open_form(visitor, site, "discover", "Target")
+    discovery = visitor.field("Discovery")
+    names = {kind.replace("_", " ").capitalize() for kind in METHODS}
+    assert names <= {button.inner_text() for button in discovery.get_by_role("button").all()}
+    assert visitor.field("Discovery", "Replicates").locator("input").input_value() == "5"
+    discovery.get_by_role("button", name="Cam uv x", exact=True).click()
+    visitor.field("Discovery", "Choices").get_by_text(descriptions(CamUvX)["choices"]).wait_for()
+    visitor.picture("form-discovery")
 
 
 def test_the_automation_says_what_it_does(visitor: Any, site: Site) -> None:
