@@ -27,6 +27,7 @@ from components.ports import Map, Report
 if TYPE_CHECKING:
     import pandas as pd
 
+STRAIGHT = "Effects are curves here; the weights and total effects are those of straight lines laid through them."
 PATHS, GRAPHS = 100, 20
 """How many of the best supported paths to the target, and whole graphs, are told."""
 
@@ -110,7 +111,8 @@ class GraphSearch(ABC):
         confounded, undirected = (pairs_of(prepared.names, pairs) for pairs in (found.confounded, found.undirected))
         expected = (*confounded, *undirected, *self.dependent_anyway(prepared.names))
         told = assumption_notes(findings.noise, findings.dependences, expected)
-        notes = (*prepared.notes, *constraints.notes, *found.notes, *replicates.notes, *told)
+        lines = (STRAIGHT,) if self.curves and found.weights.any() else ()
+        notes = (*prepared.notes, *constraints.notes, *lines, *found.notes, *replicates.notes, *told)
         return CausalGraph(
             names=prepared.names,
             weights=found.weights * units,

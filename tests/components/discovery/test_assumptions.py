@@ -34,6 +34,7 @@ def test_a_curve_is_a_departure_for_lines_and_none_for_a_method_of_curves() -> N
         graph = method.discover(table, told, "y", in_order, silent)
         assert graph.weights[1, 0]
         assert any("depend on each other" in note for note in graph.notes) == departs
+        assert any("Effects are curves" in note for note in graph.notes) != departs
 
 
 def test_the_residuals_of_the_true_graph_are_its_noise() -> None:
