@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.processes import family, kill_all
 
-MANY = ("--set", "discovery.replicates=300")
+MANY = ("--set", "discovery.replicates=2000")  # long enough to kill something in the middle
 
 
 def members(pid: int, name: str) -> list[Any]:
