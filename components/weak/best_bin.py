@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from components.contracts import Estimate, FloatArray, LabelFrequency
 from components.errors import InputError
-from components.weak.class_prior import GRID, check_rows, draw_rows, share_of, update_belief
+from components.weak.class_prior import GRID, check_bounds, check_rows, draw_rows, share_of, update_belief
 
 Scorer = Literal["logistic", "trees"]
 
@@ -52,16 +52,8 @@ class BestBin:
             raise InputError(f"delta must lie in (0, 1), got {self.delta}")
         if not self.gamma >= 0:
             raise InputError(f"gamma must be at least 0, got {self.gamma}")
-        if self.scorer not in get_args(Scorer):
-            raise InputError(f"scorer must be one of {', '.join(get_args(Scorer))}, got {self.scorer!r}")
-        if self.folds < 2:
-            raise InputError(f"folds must be at least 2, got {self.folds}")
-        if not 0 <= self.retain <= 1:
-            raise InputError(f"retain must lie in [0, 1], got {self.retain}")
-        if self.maximum_rows < 100:
-            raise InputError(f"maximum_rows must be at least 100, got {self.maximum_rows}")
-        if self.seed < 0:
-            raise InputError(f"seed must be at least 0, got {self.seed}")
+        check_scorer(self.scorer, self.folds)
+        check_bounds(self.retain, self.maximum_rows, self.seed)
 
     def estimate(
         self,
@@ -112,6 +104,18 @@ def largest_prior(
     value = float(np.clip(reached[best] / caught[best], share, 1.0))
     lower = (reached[best] - slack_all) / (caught[best] + slack_labeled)
     return Estimate(value, max(share, min(value, lower)), max(value, float(upper)), "best bin estimation")
+
+
+def check_scorer(scorer: Scorer, folds: int) -> None:
+    """The rules of the fields of every class prior that ranks rows by a model that has not seen them.
+
+    Raises:
+        InputError: A value breaks its rule.
+    """
+    if scorer not in get_args(Scorer):
+        raise InputError(f"scorer must be one of {', '.join(get_args(Scorer))}, got {scorer!r}")
+    if folds < 2:
+        raise InputError(f"folds must be at least 2, got {folds}")
 
 
 def cross_fitted_scores(

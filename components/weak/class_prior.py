@@ -67,6 +67,20 @@ def on_grid(belief: LabelFrequency) -> FloatArray:
     return np.diff(np.concatenate([[0.0], reached, [1.0]]))
 
 
+def check_bounds(retain: float, maximum_rows: int, seed: int, fewest: int = 100) -> None:
+    """The rules of the fields that every estimated class prior has.
+
+    Raises:
+        InputError: A value breaks its rule.
+    """
+    if not 0 <= retain <= 1:
+        raise InputError(f"retain must lie in [0, 1], got {retain}")
+    if maximum_rows < fewest:
+        raise InputError(f"maximum_rows must be at least {fewest}, got {maximum_rows}")
+    if seed < 0:
+        raise InputError(f"seed must be at least 0, got {seed}")
+
+
 def check_rows(features: FloatArray, labelled: NDArray[np.bool_]) -> None:
     """Refuse rows that no belief can come from.
 

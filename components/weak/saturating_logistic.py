@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from components.contracts import FloatArray, LabelFrequency
 from components.errors import InputError
 from components.weak.best_bin import cross_fitted_scores, largest_prior
-from components.weak.class_prior import GRID, check_rows, draw_rows, share_of, update_belief
+from components.weak.class_prior import GRID, check_bounds, check_rows, draw_rows, share_of, update_belief
 
 CLIP = 4.0  # standard deviations; beyond them a quadratic would follow single rows
 
@@ -61,12 +61,7 @@ class SaturatingLogistic:
             raise InputError(f"products must be at least 0, got {self.products}")
         if not self.ridge > 0:
             raise InputError(f"ridge must be positive, got {self.ridge}")
-        if not 0 <= self.retain <= 1:
-            raise InputError(f"retain must lie in [0, 1], got {self.retain}")
-        if self.maximum_rows < 100:
-            raise InputError(f"maximum_rows must be at least 100, got {self.maximum_rows}")
-        if self.seed < 0:
-            raise InputError(f"seed must be at least 0, got {self.seed}")
+        check_bounds(self.retain, self.maximum_rows, self.seed)
 
     def estimate(
         self,

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from components.contracts import FloatArray, LabelFrequency
 from components.errors import InputError
-from components.weak.best_bin import Scorer, cross_fitted_scores
-from components.weak.class_prior import GRID, check_rows, draw_rows, share_of
+from components.weak.best_bin import Scorer, check_scorer, cross_fitted_scores
+from components.weak.class_prior import GRID, check_bounds, check_rows, draw_rows, share_of
 from components.weak.nuisance.belief import belief_about_prior
 
 Sampling = Literal["one_sample", "two_samples"]
@@ -54,16 +54,8 @@ class ElkanNoto:
     def __post_init__(self) -> None:
         if self.sampling not in get_args(Sampling):
             raise InputError(f"sampling must be one of {', '.join(get_args(Sampling))}, got {self.sampling!r}")
-        if self.scorer not in get_args(Scorer):
-            raise InputError(f"scorer must be one of {', '.join(get_args(Scorer))}, got {self.scorer!r}")
-        if self.folds < 2:
-            raise InputError(f"folds must be at least 2, got {self.folds}")
-        if not 0 <= self.retain <= 1:
-            raise InputError(f"retain must lie in [0, 1], got {self.retain}")
-        if self.maximum_rows < 100:
-            raise InputError(f"maximum_rows must be at least 100, got {self.maximum_rows}")
-        if self.seed < 0:
-            raise InputError(f"seed must be at least 0, got {self.seed}")
+        check_scorer(self.scorer, self.folds)
+        check_bounds(self.retain, self.maximum_rows, self.seed)
 
     def estimate(
         self,

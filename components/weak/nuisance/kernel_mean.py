@@ -13,15 +13,15 @@ Ramaswamy, Scott, Tewari, Mixture proportion estimation via kernel embedding of 
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.contracts import FloatArray, LabelFrequency
 from components.errors import InputError
-from components.weak.best_bin import Scorer, cross_fitted_scores
-from components.weak.class_prior import GRID, check_rows, share_of
+from components.weak.best_bin import Scorer, check_scorer, cross_fitted_scores
+from components.weak.class_prior import GRID, check_bounds, check_rows, share_of
 from components.weak.nuisance.belief import belief_about_prior
 from components.weak.nuisance.hull import nearest_in_hull
 
@@ -60,20 +60,12 @@ class KernelMean:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.scorer not in get_args(Scorer):
-            raise InputError(f"scorer must be one of {', '.join(get_args(Scorer))}, got {self.scorer!r}")
-        if self.folds < 2:
-            raise InputError(f"folds must be at least 2, got {self.folds}")
+        check_scorer(self.scorer, self.folds)
         if not 0 < self.slope < np.inf:
             raise InputError(f"slope must be positive, got {self.slope}")
         if self.replicates < 2:
             raise InputError(f"replicates must be at least 2, got {self.replicates}")
-        if not 0 <= self.retain <= 1:
-            raise InputError(f"retain must lie in [0, 1], got {self.retain}")
-        if self.maximum_rows < 20:
-            raise InputError(f"maximum_rows must be at least 20, got {self.maximum_rows}")
-        if self.seed < 0:
-            raise InputError(f"seed must be at least 0, got {self.seed}")
+        check_bounds(self.retain, self.maximum_rows, self.seed, fewest=20)
 
     def estimate(
         self,
