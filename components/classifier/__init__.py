@@ -1,0 +1,28 @@
+"""Classifiers from weak labels: networks, one training loop, and the methods that learn what they are not told.
+
+``ClassifierTraining(setting).fit(observed)`` trains; what is descended on is put together in ``components.weak`` or by
+a method of this package. Importing it does not import torch; training does.
+"""
+
+from components.classifier.methods import METHODS, AnyMethod, Method, RiskMinimisation
+from components.classifier.networks import Linear, Network, Perceptron
+from components.classifier.optimisers import Adam, Optimiser, Sgd
+from components.classifier.rows import Chunk, InMemory, Source
+from components.classifier.training import ClassifierTraining
+
+__all__ = [
+    "METHODS",
+    "Adam",
+    "AnyMethod",
+    "Chunk",
+    "ClassifierTraining",
+    "InMemory",
+    "Linear",
+    "Method",
+    "Network",
+    "Optimiser",
+    "Perceptron",
+    "RiskMinimisation",
+    "Sgd",
+    "Source",
+]

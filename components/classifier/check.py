@@ -1,0 +1,59 @@
+"""How good a classifier is, told from rows kept for validation and their weak labels alone."""
+
+import torch
+
+from components.classifier.learners.learner import Learner, Problem
+from components.classifier.minibatches import Minibatches
+from components.classifier.rows import Source, tally
+from components.errors import InputError
+from components.weak import Forward, WeakRisk
+
+
+class Check:
+    """Scores a learner on rows it does not learn from, the lower the better.
+
+    The score is the error rate where the channel can be inverted, else what the learner itself makes of the labels, or
+    minus the log likelihood of what was observed.
+
+    Attributes:
+        name: Names the score.
+    """
+
+    def __init__(self, problem: Problem, learner: Learner, rows: Source, size: int) -> None:
+        """Prepare to score ``learner`` on ``rows``.
+
+        Raises:
+            InputError: The rows are not of the problem.
+        """
+        held, self._learner = tally(rows, problem.setting), learner
+        self._risk: WeakRisk | None = None
+        if held.width != problem.width:
+            raise InputError(f"validation must have the {problem.width} features of rows, got {held.width}")
+        if type(learner).score is not Learner.score:
+            self.name = "validation_surprise"
+            self._rows = Minibatches(rows, learner.evidence, held.rows, size, problem.together)
+        else:
+            self.name, self._risk, self._rows = _weak(problem, rows, held.rows, size)
+        self._together = problem.together
+
+    def score(self) -> float:
+        """The score as the learner is now."""
+        with torch.no_grad():
+            if self._risk is None:
+                scores = [self._learner.score(batch) for batch in self._rows.passes()]
+                return float(sum(float(score) for score in scores if score is not None))
+            parts = [
+                self._risk.groups(self._learner.logits(batch.features), batch.evidence, batch.totals)
+                for batch in self._rows.passes()
+            ]
+            return self._risk.objective(self._together.sum(torch.stack(parts).sum(dim=0))).item()
+
+
+def _weak(problem: Problem, source: Source, rows: int, size: int) -> tuple[str, WeakRisk, Minibatches]:
+    """The error rate where the channel and every row can be inverted, else minus the log likelihood of the rows."""
+    try:
+        risk = problem.setting.risk(problem.counts).validation()
+        return "validation_error", risk, Minibatches(source, risk.evidence, rows, size, problem.together)
+    except InputError:
+        risk = problem.setting.risk(problem.counts, rewrite=Forward())
+        return "validation_surprise", risk, Minibatches(source, risk.evidence, rows, size, problem.together)

@@ -1,0 +1,68 @@
+"""A trained classifier: features in, calibrated probabilities out, with what was found out on the way."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+
+from components.classifier.checkpoint import Course
+from components.classifier.learners.learner import Found, Learner, Passes
+from components.contracts import FloatArray
+from components.errors import InputError
+from components.weak import Observed
+
+CHUNK = 16_384
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A classifier and how it came about.
+
+    Attributes:
+        learner: The trained networks, in evaluation mode.
+        history: Metrics of each epoch.
+        epoch: The epoch that was kept, from 0.
+        found: Nuisances that were estimated while training.
+    """
+
+    learner: Learner
+    history: tuple[dict[str, float], ...]
+    epoch: int
+    found: Found
+
+    @classmethod
+    def of(cls, learner: Learner, course: Course, passes: Passes) -> Self:
+        """What a training ended with."""
+        return cls(learner, tuple(course.history), course.best_epoch, learner.found(passes))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self.learner.problem.classes
+
+    def probabilities(self, features: FloatArray) -> FloatArray:
+        """[n, K] probabilities of the classes for ``features`` [n, d]; of two classes the positive one is column 0."""
+        device = self.learner.problem.together.device
+        found = [np.zeros((0, self.classes))]
+        for begin in range(0, len(features), CHUNK):
+            chunk = torch.tensor(np.asarray(features[begin : begin + CHUNK]), dtype=torch.float32, device=device)
+            found.append(self.learner.log_probabilities(chunk).double().exp().cpu().numpy())
+        return np.concatenate(found)
+
+    def doubts(self, observed: Observed) -> FloatArray:
+        """[n] how doubtful the mark of each row is, in [0, 1].
+
+        Raises:
+            InputError: Marks of this setting cannot be wrong.
+        """
+        problem, found = self.learner.problem, [np.zeros(0)]
+        for begin in range(0, len(observed), CHUNK):
+            part = slice(begin, begin + CHUNK)
+            features = torch.tensor(observed.features[part], dtype=torch.float32, device=problem.together.device)
+            with torch.no_grad():
+                doubts = self.learner.doubts(features, torch.tensor(observed.marks[part], device=features.device))
+            if doubts is None:
+                raise InputError(f"setting must have marks that can be wrong, got {problem.setting.kind}")
+            found.append(doubts.double().cpu().numpy())
+        return np.concatenate(found)

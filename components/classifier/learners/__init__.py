@@ -1,0 +1,1 @@
+"""The learners of the methods: torch modules. Nothing here is imported before a training starts."""
