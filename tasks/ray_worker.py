@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import ray.train
@@ -16,10 +16,11 @@ from ray.exceptions import RayActorError
 from ray.train import UserCallback
 from ray.util.queue import Queue
 
-from components.contracts import CausalGraph, Dataset, Posterior
+from components.contracts import FloatArray
 from components.errors import OutsideError
-from components.learner import Trained, Training
-from components.ports import Together, silent
+from components.ports import Report, Together, silent
+
+Learnt = TypeVar("Learnt")
 
 SECOND_TRIES = 2
 AGREEMENT = 1e-9  # workers that compute alike have equal bits
@@ -56,28 +57,37 @@ class RayWorker:
         return total.to(part.device)
 
 
-def learn(method: Training, dataset: Dataset, graph: CausalGraph, told: Queue) -> Trained | None:
-    """Train together with the other workers; what came of it on the first worker, None on the others.
+class Job(Protocol[Learnt]):
+    """What the workers do together; it travels to each of them."""
+
+    def work(self, report: Report, together: Together) -> Learnt:
+        """What comes of it, alike on all workers."""
+
+    def numbers(self, result: Learnt) -> FloatArray:
+        """What of ``result`` the workers must agree in."""
+
+
+def learn(job: Job[Learnt], told: Queue) -> Learnt | None:
+    """Work together with the other workers; what came of it on the first worker, None on the others.
 
     Raises:
-        OutsideError: The workers ended with different posteriors.
+        OutsideError: The workers ended with different numbers.
     """
     worker = RayWorker.here()
 
     def tell(step: int, total: int, metrics: Mapping[str, float]) -> None:
         told.put((step, total, dict(metrics)))
 
-    trained = method.train(dataset, graph, silent if worker.rank else tell, worker)
-    for posterior in trained.steps.values():
-        _agree(posterior, worker)
-    return None if worker.rank else trained
+    result = job.work(silent if worker.rank else tell, worker)
+    _agree(job.numbers(result), worker)
+    return None if worker.rank else result
 
 
 class Lead:
     """An actor that starts the workers, replaces those that die, and has the result."""
 
-    def train(self, work: tuple[Any, ...], workers: int, resources: Mapping[str, float]) -> Trained:
-        """What came of ``learn(*work)`` on the first of ``workers`` workers with ``resources`` each.
+    def train(self, job: Job[Learnt], told: Queue, workers: int, resources: Mapping[str, float]) -> Learnt:
+        """What came of ``job`` on the first of ``workers`` workers with ``resources`` each.
 
         Raises:
             OutsideError: Ray has no room for the workers, or they died again and again.
@@ -94,10 +104,10 @@ class Lead:
         with tempfile.TemporaryDirectory(prefix="kintsugi-training-") as folder:
             run = train.RunConfig(storage_path=folder, failure_config=failures, callbacks=[NoSecondTry()])
             trainer = train.torch.TorchTrainer(
-                partial(learn, *work), torch_config=backend, scaling_config=scaling, run_config=run
+                partial(learn, job, told), torch_config=backend, scaling_config=scaling, run_config=run
             )
             try:
-                trained: Trained = trainer.fit().return_value
+                trained: Learnt = trainer.fit().return_value
             except ray.train.ControllerError as error:
                 cause = error.controller_failure
                 if not _is_of_ray(cause):
@@ -140,11 +150,11 @@ def _worst(failures: Mapping[int, Exception]) -> OutsideError:
     )
 
 
-def _agree(posterior: Posterior, worker: Together) -> None:
-    mine = torch.from_numpy(np.stack([posterior.precision, posterior.shift]))
+def _agree(numbers: FloatArray, worker: Together) -> None:
+    mine = torch.from_numpy(np.array(numbers, dtype=np.float64))
     if not torch.allclose(worker.sum(mine) / worker.world, mine, rtol=AGREEMENT, atol=AGREEMENT):
         raise OutsideError(
-            "the training workers ended with different posteriors, so they do not compute alike; "
+            "the training workers ended with different numbers, so they do not compute alike; "
             "give all nodes of the Ray cluster the same versions of Kintsugi and of its libraries"
         )
 

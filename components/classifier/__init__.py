@@ -7,6 +7,7 @@ a method of this package. Importing it does not import torch; training does.
 from components.classifier.methods import METHODS, AnyMethod, Method, RiskMinimisation
 from components.classifier.networks import Linear, Network, Perceptron
 from components.classifier.optimisers import Adam, Optimiser, Sgd
+from components.classifier.parquet import ParquetRows
 from components.classifier.rows import Chunk, InMemory, Source
 from components.classifier.training import ClassifierTraining
 
@@ -21,6 +22,7 @@ __all__ = [
     "Method",
     "Network",
     "Optimiser",
+    "ParquetRows",
     "Perceptron",
     "RiskMinimisation",
     "Sgd",

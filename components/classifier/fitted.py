@@ -1,6 +1,6 @@
 """A trained classifier: features in, calibrated probabilities out, with what was found out on the way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -10,6 +10,7 @@ from components.classifier.checkpoint import Course
 from components.classifier.learners.learner import Found, Learner, Passes
 from components.contracts import FloatArray
 from components.errors import InputError
+from components.ports import ALONE
 from components.weak import Observed
 
 CHUNK = 16_384
@@ -34,19 +35,26 @@ class Classifier:
     @classmethod
     def of(cls, learner: Learner, course: Course, passes: Passes) -> Self:
         """What a training ended with."""
-        return cls(learner, tuple(course.history), course.best_epoch, learner.found(passes))
+        found = learner.found(passes)
+        learner.problem = replace(learner.problem, together=ALONE)  # from here on it works for whoever asks
+        return cls(learner.cpu(), tuple(course.history), course.best_epoch, found)
 
     @property
     def classes(self) -> int:
         """Number of classes."""
         return self.learner.problem.classes
 
+    @property
+    def parameters(self) -> FloatArray:
+        """All learnt numbers, one after the other."""
+        state = [value.double().flatten().cpu().numpy() for value in self.learner.state_dict().values()]
+        return np.concatenate(state)
+
     def probabilities(self, features: FloatArray) -> FloatArray:
         """[n, K] probabilities of the classes for ``features`` [n, d]; of two classes the positive one is column 0."""
-        device = self.learner.problem.together.device
         found = [np.zeros((0, self.classes))]
         for begin in range(0, len(features), CHUNK):
-            chunk = torch.tensor(np.asarray(features[begin : begin + CHUNK]), dtype=torch.float32, device=device)
+            chunk = torch.tensor(np.asarray(features[begin : begin + CHUNK]), dtype=torch.float32)
             found.append(self.learner.log_probabilities(chunk).double().exp().cpu().numpy())
         return np.concatenate(found)
 
@@ -59,9 +67,9 @@ class Classifier:
         problem, found = self.learner.problem, [np.zeros(0)]
         for begin in range(0, len(observed), CHUNK):
             part = slice(begin, begin + CHUNK)
-            features = torch.tensor(observed.features[part], dtype=torch.float32, device=problem.together.device)
+            features = torch.tensor(observed.features[part], dtype=torch.float32)
             with torch.no_grad():
-                doubts = self.learner.doubts(features, torch.tensor(observed.marks[part], device=features.device))
+                doubts = self.learner.doubts(features, torch.tensor(observed.marks[part]))
             if doubts is None:
                 raise InputError(f"setting must have marks that can be wrong, got {problem.setting.kind}")
             found.append(doubts.double().cpu().numpy())

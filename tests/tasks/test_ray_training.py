@@ -15,14 +15,17 @@ import pytest
 import torch
 
 from components.bayes import Ivon
-from components.contracts import CausalGraph, Column, Dataset, Posterior, TimeBatch
+from components.classifier import ClassifierTraining, InMemory, ParquetRows, Perceptron
+from components.contracts import CausalGraph, Column, Dataset, TimeBatch
 from components.errors import InputError, OutsideError
+from components.features import FeatureMap
 from components.heads import Mlp
 from components.learner import Trained, Training
 from components.ports import Alone
-from components.weak import Declared
+from components.storage import read_rows
+from components.weak import Declared, PositiveUnlabeled
 from tasks.compute import ray_session
-from tasks.ray_training import train_together, worker_resources
+from tasks.ray_training import ClassifierJob, train_together, work_together, worker_resources
 from tasks.settings import Settings
 
 EPOCHS = 6
@@ -181,7 +184,29 @@ def test_workers_that_compute_differently_are_found_out() -> None:
         def sum(self, part: torch.Tensor) -> torch.Tensor:
             return part + 1e-6
 
-    posterior = Posterior((("weight", (2,)),), np.ones(2), np.ones(2))
-    _agree(posterior, Alone())
-    with pytest.raises(OutsideError, match="different posteriors"):
-        _agree(posterior, Apart())
+    _agree(np.ones(4), Alone())
+    with pytest.raises(OutsideError, match="different numbers"):
+        _agree(np.ones(4), Apart())
+
+
+def test_two_workers_train_the_classifier_that_one_trains(dataset: Dataset, running: None) -> None:
+    setting = PositiveUnlabeled(0.6, sampling="one_sample")
+    features = FeatureMap.fit(read_rows(dataset, ["a", "b"]), dataset.columns[:2])
+    rows = ParquetRows(replace(dataset, path=dataset.path.absolute()), features, setting, "label", (1, 2))
+    training = ClassifierTraining(setting, network=Perceptron((8,)), epochs=4, minibatch_rows=100)
+    told: list[int] = []
+    one = work_together(ClassifierJob(training, rows, rows), Settings(map="inline"))
+    two = work_together(ClassifierJob(training, rows, rows), TWO, lambda step, *_: told.append(step))
+    assert told == [0, 1, 2, 3]
+    np.testing.assert_allclose(two.parameters, one.parameters, rtol=1e-3, atol=1e-5)
+    for mine, alone in zip(two.history, one.history, strict=True):
+        assert mine == pytest.approx(alone, rel=1e-3, abs=1e-5)
+    grid = np.random.default_rng(2).normal(size=(100, 2))
+    np.testing.assert_allclose(two.probabilities(grid), one.probabilities(grid), rtol=1e-3, atol=1e-5)
+
+
+def test_a_classifier_that_cannot_be_shared_is_refused_on_the_workers(dataset: Dataset, running: None) -> None:
+    rows = InMemory.of(PositiveUnlabeled(0.5).observe(np.eye(4), np.array([1, 0, 0, 0])))
+    training = ClassifierTraining(PositiveUnlabeled(0.5), network=Perceptron((8,), normalised=True))
+    with pytest.raises(InputError, match=r"network\.normalised must be false on 2 workers"):
+        work_together(ClassifierJob(training, rows), TWO)
