@@ -17,6 +17,7 @@ class Check:
 
     Attributes:
         name: Names the score.
+        weak: Whether it comes from the setting alone, and not from what the learner makes of the labels.
     """
 
     def __init__(self, problem: Problem, learner: Learner, rows: Source, size: int) -> None:
@@ -29,7 +30,8 @@ class Check:
         self._risk: WeakRisk | None = None
         if held.width != problem.width:
             raise InputError(f"validation must have the {problem.width} features of rows, got {held.width}")
-        if type(learner).score is not Learner.score:
+        self.weak = type(learner).score is Learner.score
+        if not self.weak:
             self.name = "validation_surprise"
             self._rows = Minibatches(rows, learner.evidence, held.rows, size, problem.together)
         else:

@@ -6,12 +6,15 @@ from typing import Self
 import numpy as np
 import torch
 
+from components.classifier.calibration import Calibration, calibrate
 from components.classifier.checkpoint import Course
 from components.classifier.learners.learner import Found, Learner, Passes
+from components.classifier.rows import Source
 from components.contracts import FloatArray
 from components.errors import InputError
 from components.ports import ALONE
 from components.weak import Observed
+from components.weak.losses import columns
 
 CHUNK = 16_384
 
@@ -25,12 +28,14 @@ class Classifier:
         history: Metrics of each epoch.
         epoch: The epoch that was kept, from 0.
         found: Nuisances that were estimated while training.
+        calibration: What the logits go through before they are probabilities; None: they stay as they are.
     """
 
     learner: Learner
     history: tuple[dict[str, float], ...]
     epoch: int
     found: Found
+    calibration: Calibration | None = None
 
     @classmethod
     def of(cls, learner: Learner, course: Course, passes: Passes) -> Self:
@@ -50,12 +55,19 @@ class Classifier:
         state = [value.double().flatten().cpu().numpy() for value in self.learner.state_dict().values()]
         return np.concatenate(state)
 
+    def calibrated(self, rows: Source) -> Self:
+        """The same with logits scaled by ``rows`` it has not learnt from, of which only the weak labels are read."""
+        return replace(self, calibration=calibrate(self.learner.problem, self.learner, rows))
+
     def probabilities(self, features: FloatArray) -> FloatArray:
         """[n, K] probabilities of the classes for ``features`` [n, d]; of two classes the positive one is column 0."""
         found = [np.zeros((0, self.classes))]
         for begin in range(0, len(features), CHUNK):
             chunk = torch.tensor(np.asarray(features[begin : begin + CHUNK]), dtype=torch.float32)
-            found.append(self.learner.log_probabilities(chunk).double().exp().cpu().numpy())
+            with torch.no_grad():
+                logits = self.learner.logits(chunk).double()
+                known = columns(logits) if self.calibration is None else self.calibration(logits)
+            found.append(torch.softmax(known, dim=-1).numpy())
         return np.concatenate(found)
 
     def doubts(self, observed: Observed) -> FloatArray:

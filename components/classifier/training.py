@@ -44,6 +44,8 @@ class ClassifierTraining:
         keep: ``best``: the epoch whose rows kept for validation have the lowest error, as weak labels alone tell it;
             ``last``: the last one.
         patience: Epochs without a better one after which training stops; 0: never.
+        calibrate: Whether the logits are scaled so that probabilities mean what they say, by the rows kept for
+            validation; not done where a method learns the labels' likelihood itself, or where none are kept.
         arithmetic: ``mixed``: the network's products in bfloat16 where there is a GPU; ``float32``: exact everywhere.
         seed: Of all chance.
     """
@@ -56,6 +58,7 @@ class ClassifierTraining:
     minibatch_rows: int = 256
     keep: Literal["best", "last"] = "best"
     patience: int = 0
+    calibrate: bool = True
     arithmetic: Literal["float32", "mixed"] = "float32"
     seed: int = 0
 
@@ -100,7 +103,10 @@ class ClassifierTraining:
             if checkpoint is not None and together.rank == 0:
                 run.save(checkpoint)
             report(run.course.epoch - 1, self.epochs, metrics)
-        return Classifier.of(run.best_learner(), run.course, run.passes)
+        found = Classifier.of(run.best_learner(), run.course, run.passes)
+        if kept is None or run.check is None or not (self.calibrate and run.check.weak):
+            return found
+        return found.calibrated(kept)
 
 
 class _Run:

@@ -245,7 +245,7 @@ def test_patience_ends_a_training_that_no_longer_gains() -> None:
 def test_validation_agrees_with_the_true_error() -> None:
     """What weak labels alone say of the error is near what the hidden labels say."""
     setting = PositiveUnlabeled(0.5)
-    training = replace(TRAINING, setting=setting, epochs=3)
+    training = replace(TRAINING, setting=setting, epochs=3, calibrate=False)
     sim = setting.simulate(clean(20_000, seed=5), 1, (4000, 8000))
     fitted = training.fit(observed(), sim.observed)
     test = clean(4000, seed=9)
