@@ -8,6 +8,7 @@ from components.classifier.methods import METHODS, AnyMethod, Method, RiskMinimi
 from components.classifier.networks import Linear, Network, Perceptron
 from components.classifier.optimisers import Adam, Optimiser, Sgd
 from components.classifier.parquet import ParquetRows
+from components.classifier.predictor import ClassifierPredictor
 from components.classifier.rows import Chunk, InMemory, Source
 from components.classifier.training import ClassifierTraining
 
@@ -16,6 +17,7 @@ __all__ = [
     "Adam",
     "AnyMethod",
     "Chunk",
+    "ClassifierPredictor",
     "ClassifierTraining",
     "InMemory",
     "Linear",

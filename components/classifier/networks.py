@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from components.errors import InputError
 
@@ -60,6 +60,7 @@ class Linear:
 
 
 Network = Perceptron | Linear
+NETWORKS: dict[str, type[Network]] = {network.kind: network for network in get_args(Network)}
 BuildsNetwork = Callable[[int, int], "nn.Module"]  # a network of one's own: width, outputs to module
 
 
