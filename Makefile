@@ -1,6 +1,6 @@
 # One vocabulary for people, hooks and CI. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help system install run test check audit format lock bench bench-causal bench-frame bench-operation bench-scale bench-cycles clean
+.PHONY: help system install run test check audit format lock bench bench-causal bench-frame bench-operation bench-scale bench-cycles bench-weak reproduce-weak clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV   ?= .venv
@@ -84,6 +84,12 @@ bench-scale: install  ## Seconds and memory against rows, up to ten million (abo
 
 bench-cycles: install  ## Eleven survey cycles: what each correction buys, per cycle
 	@$(BIN)/python tests/benchmarks/eleven_cycles.py $(ARGS)
+
+bench-weak: install  ## Weak labels: gates, peers, seconds, a survey's undiagnosed (about ten minutes)
+	@$(BIN)/python -W ignore tests/benchmarks/weak.py $(ARGS)
+
+reproduce-weak: install  ## The papers' protocols for weak labels at full size (hours)
+	@$(BIN)/python -W ignore tests/benchmarks/weak_reproduce.py $(ARGS)
 
 clean:  ## Remove the environment and caches, never anyone's runs
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -4,7 +4,22 @@
 a method of this package. Importing it does not import torch; training does.
 """
 
-from components.classifier.methods import METHODS, AnyMethod, Method, RiskMinimisation
+from components.classifier.methods import (
+    METHODS,
+    AnyMethod,
+    ConfidenceScored,
+    CoTeaching,
+    CoTeachingPlus,
+    EstimatedNoise,
+    ManifoldRegularised,
+    Method,
+    PartDependent,
+    RiskMinimisation,
+    Sigua,
+    TotalVariation,
+    TransitionRevision,
+    VolumeMinimisation,
+)
 from components.classifier.networks import Linear, Network, Perceptron
 from components.classifier.optimisers import Adam, Optimiser, Sgd
 from components.classifier.parquet import ParquetRows
@@ -19,14 +34,24 @@ __all__ = [
     "Chunk",
     "ClassifierPredictor",
     "ClassifierTraining",
+    "CoTeaching",
+    "CoTeachingPlus",
+    "ConfidenceScored",
+    "EstimatedNoise",
     "InMemory",
     "Linear",
+    "ManifoldRegularised",
     "Method",
     "Network",
     "Optimiser",
     "ParquetRows",
+    "PartDependent",
     "Perceptron",
     "RiskMinimisation",
     "Sgd",
+    "Sigua",
     "Source",
+    "TotalVariation",
+    "TransitionRevision",
+    "VolumeMinimisation",
 ]

@@ -32,7 +32,7 @@ class Check:
             raise InputError(f"validation must have the {problem.width} features of rows, got {held.width}")
         self.weak = type(learner).score is Learner.score
         if not self.weak:
-            self.name = "validation_surprise"
+            self.name = learner.score_name
             self._rows = Minibatches(rows, learner.evidence, held.rows, size, problem.together)
         else:
             self.name, self._risk, self._rows = _weak(problem, rows, held.rows, size)

@@ -13,7 +13,7 @@ from components.classifier.rows import Source
 from components.contracts import FloatArray
 from components.errors import InputError
 from components.ports import ALONE
-from components.weak import Observed
+from components.weak import NoisyLabels, Observed
 from components.weak.losses import columns
 
 CHUNK = 16_384
@@ -57,7 +57,10 @@ class Classifier:
 
     def calibrated(self, rows: Source) -> Self:
         """The same with logits scaled by ``rows`` it has not learnt from, of which only the weak labels are read."""
-        return replace(self, calibration=calibrate(self.learner.problem, self.learner, rows))
+        problem, table = self.learner.problem, self.found.transition
+        if table is not None:  # it was learnt; what the setting states was not used
+            problem = replace(problem, setting=NoisyLabels(table.table))
+        return replace(self, calibration=calibrate(problem, self.learner, rows))
 
     def probabilities(self, features: FloatArray) -> FloatArray:
         """[n, K] probabilities of the classes for ``features`` [n, d]; of two classes the positive one is column 0."""

@@ -151,7 +151,8 @@ class _Run:
     def goes_on(self) -> bool:
         """Whether another epoch is wanted."""
         since = self.course.epoch - 1 - self.course.best_epoch
-        tired = self.training.patience and self.check and self.course.epoch and since >= self.training.patience
+        waits = self.training.patience and self.check and self.course.best_epoch >= 0
+        tired = waits and since >= self.training.patience
         return self.course.epoch < self.training.epochs and not tired
 
     def epoch(self) -> dict[str, float]:
@@ -216,8 +217,8 @@ class _Run:
             self.course.best_epoch = self.course.epoch - 1
             return
         name = self.check.name
-        scores = [entry[name] for entry in self.course.history]
-        if metrics[name] <= min(scores):
+        reached = self.course.best_epoch
+        if self.learner.ready and (reached < 0 or metrics[name] <= self.course.history[reached][name]):
             self.course.best_epoch = self.course.epoch - 1
             self.course.best = plain(self.learner.state_dict())
 

@@ -19,6 +19,7 @@ mislead: a case study of learning with complementary labels, 2020. Feng et al., 
 labels, 2020.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -133,10 +134,11 @@ class Reweight:
         """[n, K] losses of all classes, weighted; only that of the noisy label is averaged."""
         import torch
 
-        logs = torch.log_softmax(columns(logits), dim=-1)
-        noisy = torch.logsumexp(logs + likelihood_of(evidence), dim=-1, keepdim=True)
-        weight = (logs - noisy).exp()
-        return (weight if self.live else weight.detach()) * loss(logits)
+        with nullcontext() if self.live else torch.no_grad():
+            logs = torch.log_softmax(columns(logits), dim=-1)
+            noisy = torch.logsumexp(logs + likelihood_of(evidence), dim=-1, keepdim=True)
+            weight = (logs - noisy).exp()
+        return weight * loss(logits)
 
 
 @dataclass(frozen=True)

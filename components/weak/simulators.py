@@ -4,7 +4,7 @@ import numpy as np
 
 from components.contracts import FloatArray
 from components.errors import InputError
-from components.weak.observed import Clean, IntArray, numbered
+from components.weak.observed import Clean, IntArray
 
 
 class Pool:
@@ -96,29 +96,3 @@ def needed_posterior(clean: Clean) -> FloatArray:
     if clean.posterior is None:
         raise InputError("posterior must be given, the probability of the positive class at each row, got None")
     return clean.posterior
-
-
-def instance_transitions(clean: Clean, classes: int, rate: float, seed: int = 0) -> FloatArray:
-    """[n, K] P(label | x, clean class) of each row, where how a row is mistaken depends on its features.
-
-    The chance of a mistake is normal around ``rate`` with deviation 0.1, cut off at 0 and 1; for what the row is
-    mistaken depends on a random projection of the features, one for each class. Xia et al., Part-dependent label noise:
-    towards instance-dependent label noise, 2020.
-
-    Raises:
-        InputError: The rate lies outside (0, 1), or labels are not of so many classes.
-    """
-    from scipy.special import softmax
-    from scipy.stats import truncnorm
-
-    if not 0 < rate < 1:
-        raise InputError(f"rate must lie in (0, 1), got {rate}")
-    labels, generator = numbered("labels", clean.labels, classes), np.random.default_rng(seed)
-    wrong = truncnorm.rvs(-rate / 0.1, (1 - rate) / 0.1, rate, 0.1, size=len(labels), random_state=generator)
-    directions = generator.standard_normal((classes, clean.features.shape[1], classes))
-    scores = np.einsum("nd,ndk->nk", clean.features, directions[labels])
-    here = np.arange(len(labels))
-    scores[here, labels] = -np.inf
-    table = wrong[:, None] * softmax(scores, axis=1)
-    table[here, labels] = 1 - wrong
-    return np.asarray(table)

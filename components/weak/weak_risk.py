@@ -7,6 +7,7 @@
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,7 @@ class WeakRisk:
         Raises:
             InputError: The logits are not of these rows or classes.
         """
-        wide = (len(evidence), self.setting.class_count)
+        wide = (len(evidence), self._classes)
         if logits.shape != wide and not (logits.shape == wide[:1] and wide[1] == 2):
             single = f" or {wide[:1]}" if wide[1] == 2 else ""
             raise InputError(f"logits must have shape {wide}{single}, got {tuple(logits.shape)}")
@@ -118,6 +119,11 @@ class WeakRisk:
         coefficients, signed = (part.to(device=device, dtype=dtype) for part in (self.coefficients, self.signs))
         tilt = None if self.tilt is None else self.tilt.to(device=device, dtype=dtype)
         return replace(self, coefficients=coefficients, signs=signed, tilt=tilt)
+
+    @cached_property
+    def _classes(self) -> int:
+        """Number of classes; some settings work out a table to tell, too much for every step."""
+        return self.setting.class_count
 
     def _beside(self, logits: "Tensor") -> "tuple[WeakRisk, Tensor]":
         """This risk on the device of ``logits``, and these with at least its precision."""

@@ -7,7 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -102,7 +102,10 @@ class Learner(nn.Module, ABC):
         problem: What is learnt.
         networks: The networks; the first is the classifier unless the method says otherwise.
         generator: Chance, alike on all workers.
+        score_name: What ``score`` is called where it is told.
     """
+
+    score_name: ClassVar[str] = "validation_surprise"
 
     def __init__(self, problem: Problem, networks: int = 1) -> None:
         super().__init__()
@@ -133,6 +136,11 @@ class Learner(nn.Module, ABC):
     def groups(self, step: float) -> list[dict[str, Any]]:
         """Parameters as the optimiser takes them; a method may give its own step sizes relative to ``step``."""
         return [{"params": list(self.parameters())}]
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is a classifier yet; what is reached in a warm-up is not kept as the best."""
+        return True
 
     def score(self, batch: Minibatch) -> Tensor | None:
         """What these rows kept for validation contribute to the score, the lower the better.

@@ -46,6 +46,19 @@ def check_noisy(method: "Method", problem: Problem) -> None:
         raise InputError(f"method must fit the setting: {method.kind} learns from noisy labels, got {setting.kind}")
 
 
+def of_labels(log_transition: Tensor, labels: Tensor) -> Tensor:
+    """[n, K] log P(the row's noisy label | each clean class), of a table [K, K] or one a row [n, K, K]."""
+    if log_transition.ndim == 2:
+        return log_transition.T[labels]
+    return log_transition[torch.arange(len(labels), device=labels.device), :, labels]
+
+
+def label_doubts(log_clean: Tensor, log_transition: Tensor, labels: Tensor) -> Tensor:
+    """[n] P(the clean class is not the label | label, x); arguments as in ``forward_surprise``."""
+    joint = log_clean + of_labels(log_transition, labels)
+    return 1 - torch.softmax(joint, dim=1).gather(1, labels[:, None])[:, 0]
+
+
 def forward_surprise(log_clean: Tensor, log_transition: Tensor, labels: Tensor) -> Tensor:
     """[n] minus the log probability of noisy ``labels`` [n].
 
@@ -54,8 +67,4 @@ def forward_surprise(log_clean: Tensor, log_transition: Tensor, labels: Tensor) 
         log_transition: [K, K], or [n, K, K] one a row, log P(noisy label | clean class).
         labels: [n].
     """
-    if log_transition.ndim == 2:
-        chosen = log_transition.T[labels]
-    else:
-        chosen = log_transition[torch.arange(len(labels), device=labels.device), :, labels]
-    return -torch.logsumexp(log_clean + chosen, dim=1)
+    return -torch.logsumexp(log_clean + of_labels(log_transition, labels), dim=1)

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from components.classifier.learners.learner import Learner, Passes, Problem, Progress
+from components.classifier.learners.noisy_labels import label_doubts
 from components.classifier.minibatches import Minibatch
-from components.weak import Evidence, Inverse, PosteriorRewrite, WeakRisk
+from components.weak import Evidence, Inverse, NoisyLabels, PosteriorRewrite, WeakRisk
 
 
 class RiskLearner(Learner):
@@ -44,6 +45,14 @@ class RiskLearner(Learner):
         self._negative = self._negative + (groups.detach() < 0).any()
         self._steps += 1
         return self.risk.objective(groups)
+
+    def doubts(self, features: Tensor, marks: Tensor) -> Tensor | None:
+        """[n] P(the clean class is not the label | label, x) under the table that the setting states."""
+        setting = self.problem.setting
+        if not isinstance(setting, NoisyLabels) or setting.class_count != setting.symbol_count:
+            return None
+        table = torch.tensor(setting.table).log().to(features)
+        return label_doubts(self.log_probabilities(features), table, marks.long())
 
     def _remembering(self, batch: Minibatch) -> Evidence:
         assert self.beliefs is not None

@@ -93,6 +93,8 @@ def test_a_plentiful_source_is_in_every_minibatch() -> None:
     batches = list(of(PositiveUnlabeled(0.4), observed, 50).epoch(0))
     assert len(batches) == 22
     assert {int((batch.marks == 0).sum()) for batch in batches} <= {4, 5}
+    # Means are those of the rows that are there, so that four rows weigh as much as five.
+    assert all(torch.equal(batch.totals, batch.evidence.inside.sum(dim=0)) for batch in batches)
 
 
 @pytest.mark.parametrize("rows", [1, 2])

@@ -300,6 +300,21 @@ def example(kind: str) -> Setting:
     return own.get(kind) or SETTINGS[kind](prior=0.7)  # type: ignore[call-arg]
 
 
+def test_doubts_are_the_posterior_of_a_wrong_label() -> None:
+    """With a table that is known, by Bayes' rule written out."""
+    table = ((0.8, 0.15, 0.05), (0.1, 0.9, 0.0), (0.2, 0.2, 0.6))
+    setting = NoisyLabels(table)
+    rows = setting.simulate(clean(300, 3), 0).observed
+    fitted = ClassifierTraining(setting, network=Linear(), epochs=3, optimiser=Adam(0.05)).fit(rows)
+    known, labels = fitted.probabilities(rows.features), rows.marks.astype(int)
+    likelihood = np.array(table)[:, labels].T
+    right = known * likelihood
+    right = right[np.arange(300), labels] / right.sum(axis=1)
+    np.testing.assert_allclose(fitted.doubts(rows), 1 - right, atol=1e-5)
+    with pytest.raises(InputError, match="setting must have marks that can be wrong, got positive_unlabeled"):
+        TRAINING.fit(observed()).doubts(observed())
+
+
 BAD = [
     ({"epochs": 0}, "epochs must be at least 1, got 0"),
     ({"minibatch_rows": 0}, "minibatch_rows must be at least 1, got 0"),

@@ -33,7 +33,7 @@ from components.weak import (
     UnlabeledSets,
     UnlabeledUnlabeled,
 )
-from components.weak.simulators import Pool, instance_transitions
+from components.weak.simulators import Pool
 from components.weak.transitions import as_table
 from tests.components.weak.worlds import stochastic
 
@@ -239,22 +239,6 @@ def test_bags_tell_the_shares_they_hold() -> None:
         assert len(here) == (10, 20, 30)[bag]
         assert np.mean(here == 0) == pytest.approx(shares[0])
     assert len(LabelProportions(2).simulate(clean).setting.proportions) == 125  # type: ignore[attr-defined]
-
-
-def test_noise_that_depends_on_the_row_has_its_mean_rate() -> None:
-    rng = np.random.default_rng(1)
-    clean = Clean(rng.normal(size=(4000, 6)), rng.integers(0, 4, 4000))
-    for rate in (0.2, 0.45):
-        table = instance_transitions(clean, 4, rate, seed=2)
-        np.testing.assert_allclose(table.sum(axis=1), 1)
-        assert (table >= 0).all()
-        wrong = 1 - table[np.arange(4000), clean.labels]
-        assert wrong.mean() == pytest.approx(rate, abs=0.01)
-        assert 0.05 < wrong.std() < 0.12
-        others = np.delete(table[clean.labels == 0], 0, axis=1)
-        assert (others / others.sum(1, keepdims=True)).std(axis=0).min() > 0.1  # it depends on the row
-    with pytest.raises(InputError, match="rate must lie in"):
-        instance_transitions(clean, 4, 0.0)
 
 
 @pytest.mark.parametrize("setting", [SimilarUnlabeled(0.7), PositiveUnlabeled(0.3)], ids=lambda s: s.kind)
