@@ -179,6 +179,7 @@ class _Run:
         from components.classifier.learners.learner import Progress
 
         values, device = [], self.together.device
+        moved = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
         mixed = self.training.arithmetic == "mixed" and torch.device(device).type == "cuda"
         for step, batch in enumerate(self.minibatches.epoch(self._seed(number, 0))):
             with torch.autocast("cuda", torch.bfloat16) if mixed else nullcontext():
@@ -186,7 +187,8 @@ class _Run:
             value = objective.item()
             if not math.isfinite(value):
                 raise InputError(self._diverged(number, step, value))
-            self.optimiser.zero_grad()
+            for parameter in moved:
+                parameter.grad = None  # as zero_grad does, which spends a twentieth of a small step on ceremony
             objective.backward()  # type: ignore[no-untyped-call]
             self._share_gradients()
             self.optimiser.step()

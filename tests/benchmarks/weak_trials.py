@@ -21,6 +21,7 @@ from components.weak import (
     Inverse,
     NoisyLabels,
     NonNegative,
+    Observed,
     PairwiseComparison,
     PartialLabels,
     PositiveNegative,
@@ -85,6 +86,7 @@ class Trial:
         even: Even against odd digits, else all ten.
         sizes: Rows, or pairs, of each source.
         gate: What the mean must be.
+        shuffled: Throw the labels about: whatever is then learnt was not in them.
     """
 
     benchmark: str
@@ -96,6 +98,7 @@ class Trial:
     even: bool = False
     sizes: tuple[int, ...] | None = None
     gate: Gate = Gate()
+    shuffled: bool = False
 
     @property
     def key(self) -> Key:
@@ -105,9 +108,11 @@ class Trial:
     def run(self, seed: int) -> "Outcome":
         """Train once."""
         data = digits().even() if self.even else digits()
-        simulated = self.made.simulate(data.train, seed, self.sizes)
+        observed = self.made.simulate(data.train, seed, self.sizes).observed
+        if self.shuffled:
+            observed = Observed(observed.features, np.random.default_rng(seed).permutation(observed.marks))
         begin = time.perf_counter()
-        classifier = replace(self.training, seed=seed).fit(simulated.observed)
+        classifier = replace(self.training, seed=seed).fit(observed)
         seconds = time.perf_counter() - begin
         negative = mean(epoch.get("negative_share", 0.0) for epoch in classifier.history)
         return Outcome(self.measure(classifier, data.test), seconds, negative)
@@ -204,6 +209,14 @@ def complementary() -> Iterator[Trial]:
         yield Trial("complementary", name, setting, training, "accuracy", accuracy, gate=gate)
 
 
+def canaries() -> Iterator[Trial]:
+    """Labels thrown about: accuracy must be that of chance."""
+    chance = Gate(low=0.07, high=0.13)
+    for setting, name in ((UNTOLD, "cross entropy"), (ComplementaryLabels(10), "complementary, forward")):
+        training = ClassifierTraining(setting, epochs=5, keep="last")
+        yield Trial("labels thrown about", name, setting, training, "accuracy", accuracy, gate=chance, shuffled=True)
+
+
 def partial() -> Iterator[Trial]:
     """Candidates; each wrong class is one with probability q."""
     for q, least in ((0.1, 0.93), (0.5, 0.92), (0.7, 0.91)):
@@ -225,6 +238,7 @@ def noisy() -> Iterator[Trial]:
     yield _noisy(pair, "forward, true T", PAIR, NoisyLabels(PAIR), None, "accuracy", told, Gate(low=0.94))
     volume = VolumeMinimisation()
     yield _noisy(symmetric, "VolMinNet", SYMMETRIC, UNTOLD, volume, "error of T", transition_error, Gate(high=0.1))
+    yield _noisy(pair, "VolMinNet", PAIR, UNTOLD, volume, "accuracy", told)
     selecting = CoTeaching(noise_rate=0.45, gradual_epochs=3)
     yield _noisy(pair, "Co-teaching", PAIR, UNTOLD, selecting, "accuracy", told, Gate(low=0.86))
 
@@ -252,5 +266,5 @@ def transition_error(classifier: "Classifier", test: Clean) -> float:
 @cache
 def trials() -> dict[Key, Trial]:
     """All lines by name."""
-    parts = (supervised, positive_unlabeled, two_classes, complementary, partial, noisy)
+    parts = (supervised, positive_unlabeled, two_classes, complementary, partial, noisy, canaries)
     return {trial.key: trial for part in parts for trial in part()}

@@ -20,6 +20,7 @@ class RiskLearner(Learner):
         # NaN until a row is first seen: PRODEN then believes alike in all that is not ruled out.
         start = torch.full((problem.rows, problem.classes), torch.nan) if remembers else None
         self.register_buffer("beliefs", start)
+        self._inverts = isinstance(risk.rewrite, Inverse)
         self._negative, self._steps = torch.zeros(()), 0
 
     def evidence(self, marks: Tensor, weights: Tensor | None) -> Evidence:
@@ -32,8 +33,7 @@ class RiskLearner(Learner):
 
     def metrics(self) -> dict[str, float]:
         """Share of the epoch's minibatches in which the risk of some class was negative."""
-        inverted = isinstance(self.risk.rewrite, Inverse) and self._steps
-        return {"negative_share": float(self._negative) / self._steps} if inverted else {}
+        return {"negative_share": float(self._negative) / self._steps} if self._steps else {}
 
     def objective(self, batch: Minibatch, progress: Progress) -> Tensor:
         """The corrected risk of the minibatch."""
@@ -42,8 +42,9 @@ class RiskLearner(Learner):
         groups = batch.sum(self.risk.groups(logits, evidence, batch.totals))
         if self.beliefs is not None:
             self.beliefs[batch.places] = batch.everyone(self.risk.beliefs(logits.detach(), batch.evidence))
-        self._negative = self._negative + (groups.detach() < 0).any()
-        self._steps += 1
+        if self._inverts:
+            self._negative = self._negative + (groups.detach() < 0).any()
+            self._steps += 1
         return self.risk.objective(groups)
 
     def doubts(self, features: Tensor, marks: Tensor) -> Tensor | None:
