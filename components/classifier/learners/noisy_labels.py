@@ -22,14 +22,6 @@ class NoisyLabelLearner(Learner):
         inside = torch.nn.functional.one_hot(marks.long(), self.problem.classes).float()
         return Evidence(inside if weights is None else inside * weights.to(inside)[:, None])
 
-    def score(self, batch: Minibatch) -> Tensor | None:
-        """Mean surprise at the noisy labels."""
-        return self.mean(batch, -self.log_noisy(batch.features).gather(1, batch.marks[:, None])[:, 0])
-
-    def log_noisy(self, features: Tensor) -> Tensor:
-        """[n, K] log probabilities of the noisy label."""
-        raise NotImplementedError
-
     def mean(self, batch: Minibatch, values: Tensor) -> Tensor:
         """Mean over the rows of the whole minibatch, from ``values`` [n] of this worker's; gradients pass."""
         return batch.sum((values * batch.evidence.inside.sum(dim=1)).sum()) / batch.totals.sum()

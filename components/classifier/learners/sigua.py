@@ -55,6 +55,10 @@ class BackwardSiguaLearner(NoisyLabelLearner):
         corrected = (self.inverse[batch.marks.long()] * losses).sum(dim=1)
         return self.mean(batch, torch.where(corrected < 0, -self._reversal * corrected, corrected))
 
+    def score(self, batch: Minibatch) -> Tensor | None:
+        """Mean surprise at the noisy labels."""
+        return self.mean(batch, -self.log_noisy(batch.features).gather(1, batch.marks.long()[:, None])[:, 0])
+
     def log_noisy(self, features: Tensor) -> Tensor:
         """[n, K] log probabilities of the noisy label."""
         return torch.logsumexp(self.log_probabilities(features)[:, :, None] + self.log_table, dim=1)
