@@ -6,9 +6,10 @@ they are made; nothing else crosses from one stage to the next.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,9 @@ from components.findings import Findings
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int8]
 
-Role = Literal["feature", "weak_label", "evaluation_label", "time", "group", "weight", "id", "ignored"]
+Role = Literal[
+    "feature", "weak_label", "observed_label", "evaluation_label", "time", "group", "weight", "id", "ignored"
+]
 ColumnKind = Literal["number", "flag", "category", "time"]
 Part = Literal["fit", "tune", "held"]
 CorrectionKind = Literal["none", "covariate", "label", "joint"]
@@ -60,6 +63,8 @@ class Column:
         minimum: Smallest valid value; below it a row's value is invalid. None: no bound.
         maximum: Largest valid value. None: no bound.
         positive: For a weak or evaluation label: the values that mean "positive". Empty: 1 / true.
+        values: For an observed or evaluation label of kind category: all that it says, in the order in which classes,
+            labels or sources are numbered.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     positive: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -88,6 +94,12 @@ class Column:
             raise InputError(
                 f"minimum of column {self.name!r} must not exceed its maximum, got {self.minimum} > {self.maximum}"
             )
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The column whose fields, as JSON keeps them, are ``value``."""
+        fields: dict[str, Any] = {name: tuple(p) if isinstance(p, list) else p for name, p in value.items()}
+        return cls(**fields)
 
 
 @dataclass(frozen=True)
@@ -135,7 +147,8 @@ class Dataset:
     ``path`` holds ``batch=<index>/*.parquet``, one folder a batch. Each row has, beside the declared columns,
     ``_row`` (a stable int64 key) and ``_part``: ``fit`` rows are learnt from, ``tune`` rows only steer tuning,
     ``held`` rows are only ever scored. Numbers and flags are float64 with NaN for missing, categories are text,
-    the weak label is 1.0 (positive) or 0.0 (unlabeled). The evaluation label is not in this table. A sample weight
+    the weak label is 1.0 (positive) or 0.0 (unlabeled). An observed label is stored as it is: what it says of a row's
+    class, the setting of a training knows. The evaluation label is not in this table. A sample weight
     weighs its row in the risk that is learnt from and in the scores; class priors and drift tests count rows.
 
     Attributes:
@@ -192,16 +205,19 @@ class EvaluationLabels:
     """The labels that only evaluation may see, apart from the data they belong to.
 
     Attributes:
-        path: A Parquet file with the columns ``batch``, ``_row`` and ``label`` (1.0, 0.0 or NaN for unknown).
+        path: A Parquet file with the columns ``batch``, ``_row`` and ``label``: 1.0 for positive and 0.0 for others, or
+            the place of the class among ``classes``; NaN for unknown.
         name: Name of the column in the source.
         description: What it measures, in plain words.
         digest: SHA-256 of the content.
+        classes: Names of the classes, where it names one; empty: it says positive or not.
     """
 
     path: Path
     name: str
     description: str
     digest: str
+    classes: tuple[str, ...] = ()
 
 
 PERSON = "person"

@@ -58,7 +58,8 @@ def save_value(value: object, folder: Path) -> None:
 
     arrays: Arrays = {}
     tree = _plain(value, arrays, placeless=False)
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
+    # In the order of C, but not by ascontiguousarray, which makes a vector of a single number.
+    save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, folder / ARRAYS)
     write_json(folder / VALUE, tree)
 
 

@@ -187,7 +187,7 @@ class FeatureMap:
     def from_json(cls, value: dict[str, Any]) -> Self:
         """The map that :meth:`to_json` wrote."""
         return cls(
-            tuple(Column(**{**column, "positive": tuple(column["positive"])}) for column in value["columns"]),
+            tuple(Column.from_json(column) for column in value["columns"]),
             tuple(Scaled(**part) for part in value["scaled"]),
             tuple(Levels(**{**group, "levels": tuple(group["levels"])}) for group in value["levels"]),
             frozen(value["support_mean"]),

@@ -137,11 +137,12 @@ def _of_batch(dataset: Dataset, labels: EvaluationLabels | None, batch: int) -> 
         return None
     named = {name: pd.api.types.union_categoricals(parts) for name, parts in texts.items()}
     rows = pd.concat(chunks, ignore_index=True).assign(**named).sort_values(ROW, kind="stable", ignore_index=True)
-    truth = rows[dataset.weak_label].to_numpy(dtype=float) if labels is None else _truth(labels, batch, rows[ROW])
+    truth = rows[dataset.weak_label].to_numpy(dtype=float) if labels is None else truth_of(labels, batch, rows[ROW])
     return rows.assign(truth=truth) if np.isfinite(truth).any() else None
 
 
-def _truth(labels: EvaluationLabels, batch: int, keys: "pd.Series[Any]") -> FloatArray:
+def truth_of(labels: EvaluationLabels, batch: int, keys: "pd.Series[Any]") -> FloatArray:
+    """[n] the evaluation label of the rows of a batch that have ``keys``; NaN where it is not known."""
     import pyarrow.dataset as parquet
 
     mine = parquet.field(BATCH) == batch

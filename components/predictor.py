@@ -4,6 +4,7 @@ This is what a registry stores. A folder holds ``predictor.json`` and ``posterio
 nobody's code but this package's.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +16,7 @@ from components.contracts import Column, FloatArray, Posterior
 from components.errors import InputError
 from components.features import FeatureMap
 from components.heads import HEADS, Head
+from components.predicting import Kind
 from components.storage import load_posterior, read_json, save_posterior, write_json
 
 SCHEMA = 1
@@ -43,6 +45,16 @@ class Predictor:
     def inputs(self) -> tuple[Column, ...]:
         """The columns a table must have."""
         return self.features.columns
+
+    @property
+    def added(self) -> Mapping[str, Kind]:
+        """The columns that :meth:`predict` makes, in order."""
+        return {"probability": "number", "uncertainty": "number", "outside_support": "flag"}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None are named: what it predicts is positive or not."""
+        return ()
 
     def with_posterior(self, posterior: Posterior) -> Self:
         """The same predictor with another posterior."""

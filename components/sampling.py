@@ -218,3 +218,20 @@ def draw(dataset: Dataset, columns: Sequence[str], batches: Sequence[int], parts
     reservoir = Reservoir(dataset.weak_label)
     reservoir.add(row_groups(dataset, [*columns, dataset.weak_label], batches, parts))
     return reservoir.drawn()
+
+
+def draw_rows(
+    dataset: Dataset, columns: Sequence[str], batches: Sequence[int], parts: Sequence[Part], most: int = SAMPLE
+) -> pd.DataFrame:
+    """A sample of the rows of some batches and parts, whatever their labels: ``most`` of them, or all.
+
+    They are ordered by batch and row key, and read once, a row group at a time.
+
+    Raises:
+        InputError: A column, batch or part does not exist.
+    """
+    lowest = _Lowest(most)
+    for frame in row_groups(dataset, columns, batches, parts):
+        lowest.add(frame, ranks(frame[ROW].to_numpy()))
+    found = lowest.frame()
+    return found.sort_values([BATCH, ROW], kind="stable", ignore_index=True) if len(found) else found

@@ -108,7 +108,7 @@ def manifest_of(dataset: Dataset, evaluation: EvaluationLabels | None) -> dict[s
     """All that is said of a dataset, without the place where it lies."""
     fields = ("digest", "columns", "batches", "notes", "label_frequency", "in_time")
     manifest = {"schema_version": SCHEMA_VERSION, **{field: getattr(dataset, field) for field in fields}}
-    described = ("name", "description", "digest")
+    described = ("name", "description", "digest", "classes")
     manifest["evaluation"] = {field: getattr(evaluation, field) for field in described} if evaluation else None
     return manifest
 
@@ -134,14 +134,18 @@ def _dataset_from(manifest: Mapping[str, Any], folder: Path) -> tuple[Dataset, E
     frequency, labels = manifest["label_frequency"], manifest["evaluation"]
     dataset = Dataset(
         path=folder,
-        columns=tuple(Column(**{**column, "positive": tuple(column["positive"])}) for column in manifest["columns"]),
+        columns=tuple(Column.from_json(column) for column in manifest["columns"]),
         batches=tuple(TimeBatch(**batch) for batch in manifest["batches"]),
         digest=manifest["digest"],
         notes=tuple(manifest["notes"]),
         label_frequency=Estimate(**frequency) if frequency else None,
         in_time=manifest["in_time"],
     )
-    return dataset, EvaluationLabels(path=folder / EVALUATION, **labels) if labels else None
+    if labels is None:
+        return dataset, None
+    return dataset, EvaluationLabels(
+        folder / EVALUATION, labels["name"], labels["description"], labels["digest"], tuple(labels.get("classes", ()))
+    )
 
 
 def read_rows(

@@ -13,6 +13,8 @@ from components.contracts import ColumnKind, FloatArray
 
 BoolArray = NDArray[np.bool_]
 
+BETWEEN = "|"  # of the values of a set: "cat|dog"
+
 _WORDS = {"true": "1", "false": "0"}
 
 
@@ -107,3 +109,18 @@ def positives(values: "pd.Series[Any]", positive: tuple[str, ...]) -> tuple[Floa
     wanted = texts(pd.Series(list(positive), dtype="str")).str.lower()
     found = np.where(written.isna(), np.nan, written.isin(wanted.tolist()).to_numpy(dtype=np.float64))
     return found, np.zeros(len(values), dtype=np.bool_)
+
+
+def places(values: "pd.Series[Any]", names: tuple[str, ...]) -> tuple[FloatArray, BoolArray]:
+    """Place of each value among ``names``, NaN for missing; and a mark where it is none of them."""
+    written = texts(values)
+    found = pd.Index(names).get_indexer(pd.Index(written.astype(object)))
+    missing = written.isna().to_numpy()
+    return np.where(found < 0, np.nan, found.astype(np.float64)), (found < 0) & ~missing
+
+
+def strangers(values: "pd.Series[Any]", names: tuple[str, ...]) -> BoolArray:
+    """Marks where a present text is none of ``names``, nor several of them with bars between."""
+    codes, written = pd.factorize(values)
+    wrong = [any(part.strip() not in names for part in str(text).split(BETWEEN)) for text in written]
+    return np.array([*wrong, False], dtype=np.bool_)[codes]  # missing has the code -1

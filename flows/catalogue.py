@@ -8,9 +8,13 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 from rich.console import Console
 from rich.table import Table
 
+from components.classifier.training import ClassifierTraining
 from components.errors import InputError
-from flows.configuration import Pipeline
+from flows.configuration import Classify, Pipeline
 from flows.forms import descriptions, summary
+
+CLASSIFY = "classify"
+REQUIRED = "must be given"
 
 
 def print_methods(stage: str, console: Console | None = None) -> None:
@@ -20,12 +24,14 @@ def print_methods(stage: str, console: Console | None = None) -> None:
         InputError: There is no such stage.
     """
     stages = [field.name for field in dataclasses.fields(Pipeline)]
-    if stage and stage not in stages:
-        close = difflib.get_close_matches(stage, stages, n=1)
-        raise InputError(
-            f"stage must be one of {', '.join(stages)}, got {stage!r}" + (f"; {close[0]}?" if close else "")
-        )
+    if stage and stage not in (*stages, CLASSIFY):
+        close = difflib.get_close_matches(stage, [*stages, CLASSIFY], n=1)
+        known = ", ".join((*stages, CLASSIFY))
+        raise InputError(f"stage must be one of {known}, got {stage!r}" + (f"; {close[0]}?" if close else ""))
     printer = console or Console()
+    if stage == CLASSIFY:
+        printer.print(_table("training", ClassifierTraining, Classify().training))
+        return
     plain = [name for name in ([stage] if stage else stages) if not _methods(get_type_hints(Pipeline)[name])]
     for name in [stage] if stage else stages:
         for method in _methods(get_type_hints(Pipeline)[name]):
@@ -55,19 +61,24 @@ def _rows(place: str, method: type, chosen: Any) -> Iterator[tuple[str, str, str
     for field in dataclasses.fields(method):
         if field.name == "kind":
             continue
-        default = getattr(chosen if isinstance(chosen, method) else method(), field.name)
+        default = getattr(chosen, field.name) if isinstance(chosen, method) else _usual(field)
         choices = _methods(hints[field.name])
         if choices:
-            kinds = " | ".join(_kind(choice) or choice.__name__ for choice in choices)
-            yield (
-                f"{place}.{field.name}",
-                getattr(default, "kind", ""),
-                f"{texts.get(field.name, '')} [dim]({kinds})[/dim]",
-            )
+            here = f"{place}.{field.name}"
+            yield here, getattr(default, "kind", "None" if default is None else ""), texts.get(field.name, "")
             for choice in choices:
+                if len(choices) > 1:
+                    yield f"  [bold]{here}.kind = {_kind(choice)}[/bold]", "", f"[bold]{summary(choice)}[/bold]"
                 yield from _rows(f"{place}.{field.name}", choice, default)
         else:
             yield f"{place}.{field.name}", _shown(default), texts.get(field.name, "") + _options(hints[field.name])
+
+
+def _usual(field: "dataclasses.Field[Any]") -> Any:
+    """What a field holds where nothing is said of it."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return REQUIRED if field.default is dataclasses.MISSING else field.default
 
 
 def _methods(hint: Any) -> tuple[type, ...]:

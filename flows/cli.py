@@ -76,6 +76,9 @@ Environment = Annotated[
     ),
 ]
 Model = Annotated[str, typer.Option(help="Name in the registry. Default: kintsugi-<name of the data>.")]
+ClassifierModel = Annotated[
+    str, typer.Option("--model", help="Name in the registry. Default: kintsugi-<name of the data>-classifier.")
+]
 Llm = Annotated[
     str,
     typer.Option(
@@ -141,6 +144,38 @@ def discover(
 
     values = _values(data, source, knowledge, "", config, assign)
     launch("discover", values | ({"target": target} if target else {}), home, llm)
+
+
+@app.command()
+def classify(
+    data: Data = "",
+    source: SourcePath = "",
+    model: ClassifierModel = "",
+    config: Config = None,
+    assign: Assign = None,
+    home: Home = None,
+) -> None:
+    """Learn a classifier from labels that say only part of the truth, and register it.
+
+    Say what the labels are, [bold]--set training.setting.kind=...[/bold]: positives and unlabeled rows, sets of known
+    composition, pairs, confidences, labels wrong by habit, labels of classes a row is not of, candidates, shares in
+    bags. What they leave open is estimated where that is possible. The epoch is chosen by the weak labels alone, and
+    the classifier judged by them too where the data have no true ones.
+
+    The label is the column of role observed_label; with no options it is diagnosed diabetes in NHANES 2017-2018, whose
+    class prior is estimated. docs/weak.md tells which setting when, [bold]kintsugi methods classify[/bold] lists all.
+
+    [bold]Examples[/bold]
+
+      kintsugi classify
+
+      kintsugi classify --data photos.yaml --set training.setting.kind=noisy_labels_estimated
+
+      kintsugi classify --data visits.yaml --config complementary.yaml --set training.epochs=60
+    """
+    from flows.launch import launch
+
+    launch("classify", _values(data, source, "", model, config, assign), home)
 
 
 @app.command()
@@ -290,8 +325,9 @@ def ui(
     """Start the pages to operate it: schedules, run forms, events, results; Ctrl-C stops everything.
 
     Starts a Prefect server, an MLflow server and a worker on this machine, applies the deployments pipeline (weekly),
-    update (daily), discover and tune, and prints the addresses. Runs are started by a form in the pages, by the API,
-    by their schedule, or by a drift event. Everything is kept in the home folder and is there again the next time.
+    update (daily), discover, tune and classify, and prints the addresses. Runs are started by a form in the pages, by
+    the API, by their schedule, or by a drift event. Everything is kept in the home folder and is there again the next
+    time.
 
     [bold]Examples[/bold]
 
@@ -341,7 +377,9 @@ def gc(
 
 @app.command()
 def methods(
-    stage: Annotated[str, typer.Argument(help="One stage only: elicitation, discovery, training, update, ...")] = "",
+    stage: Annotated[
+        str, typer.Argument(help="One stage only: elicitation, discovery, training, update, ...; or classify.")
+    ] = "",
 ) -> None:
     """List every stage, its methods and their fields, with defaults.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 
+from components.classifier.training import ClassifierTraining
 from components.discovery import DirectLingam, Discovery
 from components.errors import InputError
 from components.evaluation import Bootstrapped, Evaluation
@@ -13,6 +14,7 @@ from components.learner import Training
 from components.priors import Elicitation, YesNo
 from components.tuning import PosteriorTuning
 from components.updating import Updating
+from components.weak import PriorUnknown
 from flows.forms import Form, form_of
 
 
@@ -86,6 +88,27 @@ class Pipeline:
 
 
 @dataclass(frozen=True)
+class Classify:
+    """A classifier from labels that say only part of the truth, whatever part that is.
+
+    Attributes:
+        source: The data. The column of role observed_label is learnt from, or the weak label where there is none.
+        training: What the labels are, and how a classifier is learnt from them.
+        batches: Number of batches, the latest ones, to learn from and to score on; 0: all.
+        model: Name in the registry; empty makes ``kintsugi-<name of the data>-classifier``.
+    """
+
+    source: Source = Source()
+    training: ClassifierTraining = ClassifierTraining(PriorUnknown())
+    batches: int = 0
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        if self.batches < 0:
+            raise InputError(f"batches must be at least 0, got {self.batches}")
+
+
+@dataclass(frozen=True)
 class Update:
     """Absorb new batches into the registered champion.
 
@@ -130,10 +153,18 @@ if TYPE_CHECKING:
     DiscoverForm: TypeAlias = Form
     UpdateForm: TypeAlias = Form
     TuneForm: TypeAlias = Form
+    ClassifyForm: TypeAlias = Form
 else:
-    PipelineForm, DiscoverForm, UpdateForm, TuneForm = map(form_of, (Pipeline, Discover, Update, Tune))
+    PipelineForm, DiscoverForm, UpdateForm = map(form_of, (Pipeline, Discover, Update))
+    TuneForm, ClassifyForm = map(form_of, (Tune, Classify))
 
-PLANS: dict[str, type] = {"pipeline": Pipeline, "update": Update, "discover": Discover, "tune": Tune}
+PLANS: dict[str, type] = {
+    "pipeline": Pipeline,
+    "update": Update,
+    "discover": Discover,
+    "tune": Tune,
+    "classify": Classify,
+}
 
 
 def read_values(file: Path | None, assignments: list[str]) -> dict[str, Any]:

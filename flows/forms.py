@@ -10,7 +10,7 @@ import inspect
 import re
 import types
 from functools import cache
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Optional, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
@@ -49,6 +49,8 @@ def form_of(method: type) -> type[Form]:
     for field in dataclasses.fields(method):
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         form_default = _as_form(default) if dataclasses.is_dataclass(default) else default
+        if default is dataclasses.MISSING:  # there is no usual value: a person must give one
+            form_default = ...
         text = described.get(field.name, "Name of the method." if field.name == "kind" else "")
         further = _further(method, field.name, hints[field.name])
         on_page = text.replace("<", "&lt;")  # a page reads Markdown, in which <name> would be a tag and not be seen
@@ -79,7 +81,8 @@ def read_form(method: type, values: dict[str, Any]) -> Form:
     try:
         return form_of(method).model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()
+        first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])  # a slip of the pen first
         tags = {kind for union in _unions(method) for kind in union}
         place = ".".join(str(part) for part in first["loc"] if part not in tags)
         message = first["msg"].removeprefix("Value error, ")
@@ -87,6 +90,8 @@ def read_form(method: type, values: dict[str, Any]) -> Form:
             raise InputError(
                 f"{place} is no field of the configuration; {_nearest(method, first['loc'], tags)}"
             ) from error
+        if first["type"] == "missing":
+            raise InputError(f"{place} must be given, it has no usual value") from error
         got = "" if message.count("got ") else f", got {first['input']!r}"
         raise InputError(f"{place or 'configuration'}: {message}{got}") from error
 
@@ -132,13 +137,15 @@ def _choice_of_methods(schema: dict[str, Any]) -> None:
     The pages offer what stands in ``anyOf``, and take ``oneOf`` and ``allOf`` for text to be typed. The choice alone
     only says that no method fits; the conditions let the API check a value against the method that it names.
     """
-    named = schema.get("discriminator", {}).get("mapping", {})
+    nothing = [option for option in schema.get("anyOf", []) if option == {"type": "null"}]
+    choice = next((option for option in schema.get("anyOf", []) if "discriminator" in option), schema)
+    named = choice.get("discriminator", {}).get("mapping", {})
     if named:
-        schema["anyOf"] = schema.pop("oneOf")
+        schema["discriminator"], schema["anyOf"] = choice["discriminator"], [*choice.pop("oneOf"), *nothing]
         conditions: dict[str, Any] = {}
         for kind, place in named.items():
-            this = {"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": {"$ref": place}}
-            conditions = this | ({"else": conditions} if conditions else {})
+            chosen = {"type": "object", "properties": {"kind": {"const": kind}}, "required": ["kind"]}
+            conditions = {"if": chosen, "then": {"$ref": place}} | ({"else": conditions} if conditions else {})
         schema.update(conditions)
 
 
@@ -153,16 +160,24 @@ def _merged(default: Any, value: Any) -> Any:
 
 
 def _form_type(hint: Any) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return form_of(cast(type, hint))
-    if get_origin(hint) in (Union, types.UnionType):
-        members = [member for member in get_args(hint) if dataclasses.is_dataclass(member)]
-        if len(members) > 1:
-            # Prefect's pages open the first that has most of the given fields: the smallest that has them all.
-            by_size = sorted(members, key=lambda member: len(dataclasses.fields(member)))
-            forms = tuple(form_of(cast(type, member)) for member in by_size)
-            return Annotated[Union[forms], Field(discriminator="kind")]  # noqa: UP007  # built at run time
-    return hint
+    """The form of a method, of a choice of methods, or of either or nothing; the hint itself of plain values.
+
+    A member of a choice that is no dataclass, as a base class to derive one's own from, has no form and is left out.
+    """
+    members = _members(hint)
+    if not members:
+        return hint
+    # Prefect's pages open the first that has most of the given fields: the smallest that has them all.
+    by_size = sorted(members, key=lambda member: len(dataclasses.fields(member)))
+    forms = tuple(form_of(member) for member in by_size)
+    made = Annotated[Union[forms], Field(discriminator="kind")] if len(forms) > 1 else forms[0]  # noqa: UP007  # built at run time
+    return Optional[made] if types.NoneType in get_args(hint) else made  # noqa: UP045  # built at run time
+
+
+def _members(hint: Any) -> list[Any]:
+    """The methods that a field may hold."""
+    union = get_origin(hint) in (Union, types.UnionType)
+    return [member for member in (get_args(hint) if union else (hint,)) if dataclasses.is_dataclass(member)]
 
 
 def _as_form(method: Any) -> Form:
@@ -176,10 +191,10 @@ def _unions(method: type) -> list[tuple[str, ...]]:
     """Kinds of every union of methods below ``method``; they appear in pydantic's error places."""
     found: list[tuple[str, ...]] = []
     for hint in get_type_hints(method).values():
-        members = [member for member in (get_args(hint) or (hint,)) if dataclasses.is_dataclass(member)]
+        members = _members(hint)
         for member in members:
-            found += _unions(cast(type, member))
-        found.append(tuple(_kind(cast(type, member)) for member in members))
+            found += _unions(member)
+        found.append(tuple(map(_kind, members)))
     return found
 
 
@@ -195,13 +210,20 @@ def _nearest(method: type, place: tuple[int | str, ...], tags: set[str]) -> str:
     for part in place[:-1]:
         if part in tags:
             continue
-        annotation = here.model_fields[part].annotation
-        options = get_args(annotation) or (annotation,)
+        options = _options(here.model_fields[part].annotation)
         chosen = [option for option in options if _tag(option) in place]
         here = chosen[0] if chosen else options[0]
     names = list(here.model_fields)
     close = difflib.get_close_matches(str(place[-1]), names, n=1)
     return f"did you mean {close[0]}?" if close else f"its fields are {', '.join(names)}"
+
+
+def _options(annotation: Any) -> list[Any]:
+    """The forms that a field of a form may hold."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    parts = get_args(annotation)
+    return [option for part in parts for option in _options(part)] if parts else [annotation]
 
 
 def _tag(option: Any) -> str:

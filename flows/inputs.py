@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import components
+from components.classification import coding_of
 from components.confinement import Folders
 from components.contracts import Column, Evidence
 from components.errors import InputError
 from components.evaluation import Gate, load_gates
 from components.ingestion import BUILT_IN, Specification, check, confine, inferred, is_table, load_specification
 from components.priors import load_knowledge
-from flows.configuration import Source
+from flows.configuration import Classify, Source
 from tasks.secrets import secret
 from tasks.settings import load_settings, ordered_by_another
 
@@ -58,6 +59,40 @@ def read_inputs(source: Source, *, graph_only: bool = False) -> Inputs:
     names = tuple(column.name for column in chosen)
     declared = tuple(column.name for column in specification.declared)
     return Inputs(specification, chosen, load_knowledge(file, names, declared) if file else ())
+
+
+@dataclass(frozen=True, eq=False)
+class LabelInputs:
+    """Checked inputs of a classifier.
+
+    Attributes:
+        specification: The data.
+        classes: Names of the classes.
+    """
+
+    specification: Specification
+    classes: tuple[str, ...]
+
+
+def read_labels(plan: Classify) -> LabelInputs:
+    """The specification, whose label is found to fit the setting, and what the classes are called.
+
+    Classes are called as the evaluation label calls them, where it names as many; else as the label does.
+
+    Raises:
+        InputError: Something in them breaks a rule.
+    """
+    specification = read_specification(plan.source)
+    coding = coding_of(specification.observed, plan.training.setting)
+    check(specification)
+    true = specification.one("evaluation_label")
+    count = coding.setting.class_count
+    if true is not None and true.values and len(true.values) != count:
+        raise InputError(
+            f"values of evaluation label {true.name!r} must be the {count} classes of {coding.setting.kind}, got "
+            f"{', '.join(true.values)}"
+        )
+    return LabelInputs(specification, true.values if true is not None and true.values else coding.classes)
 
 
 def read_specification(source: Source, *, graph_only: bool = False) -> Specification:

@@ -158,11 +158,16 @@ def _send_what_is_left() -> None:
 
 def _checked(plan: type, values: dict[str, Any]) -> "Form":
     """The form, with the files it names read once to find their mistakes before anything starts."""
+    from flows.configuration import Classify
     from flows.forms import build, read_form
-    from flows.inputs import check_model_name, graph_target, read_gates, read_inputs
+    from flows.inputs import check_model_name, graph_target, read_gates, read_inputs, read_labels
 
     form = read_form(plan, values)
     made = build(form)
+    if isinstance(made, Classify):
+        check_model_name(made.model)
+        read_labels(made)
+        return form
     trains = hasattr(made, "gates")
     if trains:
         check_model_name(made.model)

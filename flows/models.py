@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tasks.promotion import Moved
+    from tasks.scoring_parts import Tally
     from tasks.tracking import Tracking
 
 TABLES = (".csv", ".parquet")
@@ -78,8 +79,6 @@ def read_table(path: Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    from tasks.scoring import ADDED
-
     if not path.exists():
         raise InputError(f"table must be a file or folder that exists, got {path}")
     try:
@@ -92,9 +91,6 @@ def read_table(path: Path) -> "pd.DataFrame":
         raise InputError(f"table must be readable as CSV or Parquet, {path} is not: {reason}") from error
     if frame.empty:
         raise InputError(f"table must have at least one row, {path} has none")
-    reserved = [name for name in ADDED if name in frame]
-    if reserved:
-        raise InputError(f"table must not have a column called {reserved[0]} already; rename or drop it in {path}")
     return frame
 
 
@@ -103,25 +99,29 @@ def _predict_file(table: Path, uri: str, target: Path, settings: Settings) -> No
     if target.suffix not in TABLES:
         raise InputError(f"--output must end in .csv or .parquet, got {target}")
     _in_a_folder(target)
-    from components.predictor import Predictor
+    from components.predicting import saved_predictor
     from tasks.registry import load_predictor
+    from tasks.scoring_parts import Tally
     from tasks.tracking import open_tracking
 
-    predictor = Predictor.load(load_predictor(open_tracking(settings, "Default"), uri))
-    scored = frame.join(predictor.predict(frame))
+    predictor = saved_predictor(load_predictor(open_tracking(settings, "Default"), uri))
+    reserved = [name for name in predictor.added if name in frame]
+    if reserved:
+        raise InputError(f"table must not have a column called {reserved[0]} already; rename or drop it in {table}")
+    found = predictor.predict(frame)
+    scored = frame.join(found)
     part = target.with_name(f".{target.name}.part")
     if target.suffix == ".csv":
         scored.to_csv(part, index=False)
     else:
         scored.to_parquet(part, index=False)
     part.replace(target)
-    mean, outside = scored["probability"].mean(), int(scored["outside_support"].sum())
-    _say_scored(f"{len(scored):,} rows", uri, mean, outside, target)
+    _say_scored(f"{len(scored):,} rows", uri, Tally.of(found, predictor.classes), target)
 
 
 def _predict_folder(table: Path, uri: str, output: Path, settings: Settings) -> None:
     _in_a_folder(output)
-    from components.predictor import Predictor
+    from components.predicting import saved_predictor
     from tasks.progress import Progress
     from tasks.registry import load_predictor, registered_at
     from tasks.scoring import Scorer, score_folder
@@ -129,13 +129,12 @@ def _predict_folder(table: Path, uri: str, output: Path, settings: Settings) -> 
 
     tracking = open_tracking(settings, "Default")
     found = registered_at(tracking, uri)
-    scorer = Scorer(Predictor.load(load_predictor(tracking, found.uri)), table, output)
+    scorer = Scorer(saved_predictor(load_predictor(tracking, found.uri)), table, output)
     with Progress().stage("predict") as report:
         made = score_folder(scorer, found.digest, found.uri, settings, report)
-    tally = made.tally
     before = f", {made.kept} of them scored before" if made.kept else ""
-    what = f"{tally.rows:,} rows in {made.parts} parts{before}"
-    _say_scored(what, found.uri, tally.probability / tally.rows, tally.outside, output)
+    what = f"{made.tally.rows:,} rows in {made.parts} parts{before}"
+    _say_scored(what, found.uri, made.tally, output)
 
 
 def _in_a_folder(target: Path) -> None:
@@ -143,10 +142,12 @@ def _in_a_folder(target: Path) -> None:
         raise InputError(f"--output must lie in a folder that exists, got {target}")
 
 
-def _say_scored(what: str, uri: str, mean: float, outside: int, target: Path) -> None:
+def _say_scored(what: str, uri: str, tally: "Tally", target: Path) -> None:
     printer = _printer()
-    printer.print(f"{what} scored by {uri}: mean probability {mean:.3f}")
-    printer.print(f"{outside:,} rows are unlike all training rows (outside_support); do not trust their probability")
+    printer.print(f"{what} scored by {uri}: {tally.sentence}", markup=False)  # classes may be called anything
+    printer.print(
+        f"{tally.outside:,} rows are unlike all training rows (outside_support); do not trust their probability"
+    )
     printer.print(f"written to {target}", soft_wrap=True)
 
 

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from components.assessment import STEPS, Assessed, Chain
-from components.contracts import CausalGraph, Dataset, PriorKnowledge
+from components.classification import LearntClassifier
+from components.classification_assessment import AssessedClassifier
+from components.contracts import CausalGraph, Dataset, PriorKnowledge, Scorecard
 from components.evaluation import BASELINES, OURS, GateResult
 from tasks.registry import RegisteredModel
 
@@ -121,6 +123,47 @@ def gate_lines(gates: tuple[GateResult, ...], model: RegisteredModel) -> tuple[s
     failed = [gate.sentence for gate in gates if gate.judged and not gate.passed]
     judged = sum(gate.judged for gate in gates)
     return (f"{model.alias}: {judged - len(failed)} of {judged} gates passed", *failed)
+
+
+def table_lines(dataset: Dataset, learnt: LearntClassifier) -> tuple[str, ...]:
+    """The table a classifier learnt from, in a few sentences."""
+    batches = ", ".join(batch.label for batch in dataset.batches if batch.index in learnt.batches)
+    what = f"{dataset.rows:,} rows in {len(dataset.batches)} batches; learnt from {batches}"
+    return (what, f"label {learnt.coding.column.name}, read as {learnt.coding.setting.kind}", *dataset.notes)
+
+
+def classifier_lines(learnt: LearntClassifier) -> tuple[str, ...]:
+    """What the labels left open, and which epoch was kept."""
+    found = [
+        f"{name} {each.value:.3f}"
+        + (f" [{each.low:.3f}, {each.high:.3f}]" if each.low < each.high else "")
+        + f", {each.source}"
+        for name, each in learnt.nuisances().items()
+    ]
+    reached = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in learnt.history[learnt.epoch].items())
+    return (*found, f"epoch {learnt.epoch + 1} of {len(learnt.history)} was kept: {reached}", *learnt.notes)
+
+
+def verdict_lines(assessed: AssessedClassifier, model: RegisteredModel) -> tuple[str, ...]:
+    """What the comparisons say."""
+    passed = sum(verdict.passed for verdict in assessed.verdicts)
+    return (
+        f"{model.alias}: {passed} of {len(assessed.verdicts)} conditions are met",
+        *(verdict.sentence for verdict in assessed.verdicts),
+    )
+
+
+def classifier_rows(card: Scorecard) -> tuple[tuple[str, ...], ...]:
+    """Scores over all held rows: ours with its 95 % intervals beneath, then the others."""
+    scores = {(s.model, s.metric): s for s in card.scores if s.batch == "all"}
+    names = list(dict.fromkeys(metric for _, metric in scores))
+    rows = [("held rows", *(name.replace("_", " ") for name in names))]
+    for model in dict.fromkeys(model for model, _ in scores):
+        cells = [scores.get((model, name)) for name in names]
+        rows.append((model, *(f"{cell.value:.4f}" if cell else "" for cell in cells)))
+        if model == OURS:
+            rows.append(("  95 %", *(f"{cell.low:.3f} to {cell.high:.3f}" if cell else "" for cell in cells)))
+    return tuple(rows)
 
 
 def score_rows(assessed: Assessed) -> tuple[tuple[str, ...], ...]:

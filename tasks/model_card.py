@@ -1,16 +1,15 @@
 """The model card: what a version was made of, how far it can be trusted, and how to load it, as Markdown."""
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from components.assessment import STEPS, Assessed, Chain
-from components.contracts import CausalGraph, Column, Dataset, Estimate
+from components.contracts import CausalGraph, Dataset, Estimate
 from components.evaluation import GateResult
-from components.predictor import Predictor
 from components.state import State
-from tasks.report_page import ReportStory, table_of, view_of
+from tasks.card import card_of, features_table
+from tasks.page import table_of
+from tasks.report_page import ReportStory, view_of
 
 TEMPLATE = "model_card.md"
 
@@ -27,8 +26,6 @@ def model_card(
 
     What a reader needs first comes first: a registry that takes a part of it keeps the head.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     assessed, gates = verdict
     story = ReportStory(
         title=name,
@@ -50,16 +47,10 @@ def model_card(
         "verdict": _verdict(gates),
         "absorbed": chain.final.absorbed,
         "prior": _estimate(_class_prior(chain.final, dataset)),
-        "features": _features(chain.final.predictor),
+        "features": features_table(chain.final.predictor.inputs),
         **_around_target(graph),
     }
-    # Markdown and not HTML: what could break out of a cell is taken out by the filter.
-    environment = Environment(  # noqa: S701
-        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["cell"] = _cell
-    text = environment.get_template(TEMPLATE).render(view_of(story) | about)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return card_of(TEMPLATE, view_of(story) | about)
 
 
 def _verdict(gates: Sequence[GateResult]) -> str:
@@ -82,18 +73,6 @@ def _estimate(found: Estimate) -> str:
     return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}] by {found.source}"
 
 
-def _features(predictor: Predictor) -> dict[str, Any]:
-    rows = [[c.name, c.kind, c.unit, _valid(c), c.description] for c in predictor.inputs]
-    return table_of(["feature", "kind", "unit", "valid", "meaning"], rows)
-
-
-def _valid(column: Column) -> str:
-    low, high = (f"{bound:g}" if bound is not None else "" for bound in (column.minimum, column.maximum))
-    if low and high:
-        return f"{low} to {high}"
-    return f"from {low}" if low else f"up to {high}" if high else ""
-
-
 def _around_target(graph: CausalGraph | None) -> dict[str, Any]:
     if graph is None:
         return {"causes": "", "effects": "", "near": None}
@@ -106,9 +85,3 @@ def _around_target(graph: CausalGraph | None) -> dict[str, Any]:
         "effects": ", ".join(sorted(graph.descendants(graph.target))) or "none",
         "near": table_of(columns, rows) if len(near) else None,
     }
-
-
-def _cell(value: object) -> str:
-    """Text that stays in its line and its cell, and is no markup."""
-    text = " ".join(str(value).split())
-    return re.sub(r"([|<>`])", r"\\\1", text)

@@ -33,7 +33,7 @@ class Candidate:
     """A saved predictor to be registered.
 
     Attributes:
-        folder: Where ``Predictor.save`` has put it.
+        folder: Where its ``save`` has put it.
         example: A few rows of input; they are stored with the model.
         card: Markdown for a person who looks at the version; kept with the model and as the version's description.
         tags: What its version says about itself (dataset digest, log loss, correction, verdict of each gate).
@@ -107,10 +107,10 @@ def requirements() -> list[str]:
 
 
 def _predict_example(candidate: Candidate) -> "pd.DataFrame":
-    from components.predictor import Predictor
+    from components.predicting import saved_predictor
 
     try:
-        return Predictor.load(candidate.folder).predict(candidate.example)
+        return saved_predictor(candidate.folder).predict(candidate.example)
     except (KeyError, OSError, TypeError) as error:
         raise InputError(
             f"folder must hold a predictor that predicts its example, got {candidate.folder}: {error}"

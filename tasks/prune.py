@@ -34,9 +34,9 @@ class Prunable:
 def prune(settings: Settings, days: float, dry_run: bool = False) -> tuple[Prunable, ...]:
     """Remove what was not used for ``days``, and what killed runs have left half-made; gives what it was.
 
-    Removed are results of stages, datasets and copies of a server's models. Runs with their reports, answers of
-    language models, downloads, the tracking store and registered models are never touched. With ``dry_run`` nothing
-    is removed.
+    Removed are results of stages, datasets, copies of a server's models and where killed trainings stood. Runs with
+    their reports, answers of language models, downloads, the tracking store and registered models are never touched.
+    With ``dry_run`` nothing is removed.
 
     Raises:
         InputError: ``days`` is negative.
@@ -57,7 +57,11 @@ def _prunable(settings: Settings, days: float) -> Iterator[Prunable]:
     for folder, unused in entries(settings.stages):
         if unused >= days:
             yield Prunable("result of a stage", folder, _size(folder), unused)
-    for kind, place in (("dataset", settings.datasets), ("copy of a server's model", settings.home / "models")):
+    for kind, place in (
+        ("dataset", settings.datasets),
+        ("copy of a server's model", settings.home / "models"),
+        ("training that was killed", settings.checkpoints),
+    ):
         yield from _unused(kind, place, days, lambda folder: not folder.name.startswith("."))
     for place in (settings.stages, settings.datasets, settings.runs, settings.home / "models"):
         yield from _unused("half-made by a run that was killed", place, 0, lambda path: path.match(UNFINISHED))

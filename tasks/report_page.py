@@ -1,8 +1,6 @@
 """One HTML page that tells a run: everything inside the file, nothing loaded from elsewhere, no scripts."""
 
-import base64
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from components.contracts import (
     Scorecard,
 )
 from components.evaluation import METRICS, OURS, GateResult, limits
+from tasks.page import frame_table, interval, shared_view, table_of, write_page
 
 PICTURES = {
     "graph": "The causal graph: arrows run from cause to effect, wider where more bootstrap replicates agree.",
@@ -102,23 +101,7 @@ class ReportStory:
 
 def render_report(story: ReportStory, path: Path) -> None:
     """Write the page to ``path``; an older page stays as it is until the new one is complete."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report_page.html").render(view_of(story))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(page, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_page("report_page.html", view_of(story), path)
 
 
 def view_of(story: ReportStory) -> dict[str, Any]:
@@ -126,9 +109,7 @@ def view_of(story: ReportStory) -> dict[str, Any]:
     judged = [gate for gate in story.gates if gate.judged]
     failed = [gate for gate in judged if not gate.passed]
     return {
-        "story": story,
-        "pictures": {name: _encoded(path) for name, path in story.pictures.items() if path.is_file()},
-        "captions": PICTURES,
+        **shared_view(story, PICTURES),
         "judged": judged,
         "failed": failed,
         "headline": _headline(story.scorecard),
@@ -137,63 +118,15 @@ def view_of(story: ReportStory) -> dict[str, Any]:
             ["batch", "rows", "labeled positive", "share"],
             [[b.label, b.rows, b.positives, b.positives / b.rows if b.rows else np.nan] for b in story.dataset.batches],
         ),
-        "profile": _frame(story.profile),
+        "profile": frame_table(story.profile),
         "evidence": _evidence(story.knowledge),
-        "edges": _frame(story.graph.edges()) if story.graph else None,
+        "edges": frame_table(story.graph.edges()) if story.graph else None,
         "correction": _correction(story),
         "drift": _drift(story.drift),
         "scores": _scores(story.scorecard),
         "groups": _groups(story.scorecard),
         "limits": _limits(story),
-        "timings": _frame(story.timings),
-        "links": {text: link for text, link in story.links.items() if link.startswith(("http://", "https://"))},
-        "places": {text: link for text, link in story.links.items() if not link.startswith(("http://", "https://"))},
-        "number": _number,
     }
-
-
-def _encoded(path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
-    # A PNG's width and height stand at bytes 16 to 24; with them the page does not jump while it opens.
-    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
-    return {"data": base64.b64encode(content).decode("ascii"), "width": width, "height": height}
-
-
-def _number(value: object) -> str:
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, int | np.integer):
-        return f"{value:,}"
-    if isinstance(value, float | np.floating):
-        if np.isnan(value):
-            return "—"
-        size = abs(float(value))
-        if size >= 1000 or size == 0:
-            return f"{value:,.0f}"
-        return f"{value:.1e}" if size < 0.0005 else f"{value:.3f}" if size < 1 else f"{value:#.3g}".rstrip(".")
-    return "—" if value is None else str(value)
-
-
-def table_of(columns: Sequence[str], rows: Iterable[Sequence[object]], ours: str = "") -> dict[str, Any]:
-    """A table for a template: each column with whether it holds numbers, and rows of text."""
-    values = [list(row) for row in rows]
-    numeric = [
-        any(isinstance(row[i], int | float | np.number) for row in values)
-        and all(row[i] is None or isinstance(row[i], int | float | np.number) for row in values)
-        for i in range(len(columns))
-    ]
-    return {
-        "columns": list(zip(columns, numeric, strict=True)),
-        "rows": [[_number(value) for value in row] for row in values],
-        "ours": ours,
-    }
-
-
-def _frame(frame: pd.DataFrame) -> dict[str, Any] | None:
-    if frame.empty:
-        return None
-    names = [str(name).replace("_", " ") for name in frame.columns]
-    return table_of(names, frame.itertuples(index=False, name=None))
 
 
 def _facts(story: ReportStory) -> dict[str, str]:
@@ -252,16 +185,10 @@ def _moved(report: DriftReport) -> str:
     return ", ".join(column.name for column in report.columns[:3] if column.p_value < 0.05) or "none"
 
 
-def _interval(score: Score | None) -> str:
-    if score is None or np.isnan(score.value):
-        return "—"
-    return f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]"
-
-
 def _scores(scorecard: Scorecard) -> dict[str, Any]:
     found = {(s.model, s.metric): s for s in scorecard.scores if (s.batch, s.slice) == ("all", "all")}
     models = sorted(dict.fromkeys(model for model, _ in found), key=lambda name: name != OURS)
-    rows = [[model, *(_interval(found.get((model, name))) for name in METRICS)] for model in models]
+    rows = [[model, *(interval(found.get((model, name))) for name in METRICS)] for model in models]
     return table_of(["model", *(metric.title for metric in METRICS.values())], rows, OURS)
 
 
@@ -271,7 +198,7 @@ def _groups(scorecard: Scorecard) -> dict[str, Any] | None:
     names = ("log_loss", "calibration_error", "prevalence_bias", "auc")
     counts = {s.slice: s.rows for s in own}
     rows = [
-        [group.replace("=", ": "), count, *(_interval(found.get((group, name))) for name in names)]
+        [group.replace("=", ": "), count, *(interval(found.get((group, name))) for name in names)]
         for group, count in counts.items()
     ]
     return table_of(["group", "rows", *(METRICS[name].title for name in names)], rows) if rows else None

@@ -21,40 +21,20 @@ from urllib.parse import unquote
 from components.errors import InputError, OutsideError
 from components.ingestion.parallel import job
 from components.ports import Report, silent
-from components.predictor import Predictor
+from components.predicting import TablePredictor
 from components.storage import scratch_folder, write_json
 from tasks.compute import open_map
-from tasks.scoring_parts import Refused, Source, chunks_of, opened_file, planned, target_of
+from tasks.scoring_parts import Refused, Source, Tally, chunks_of, opened_file, planned, target_of
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-ADDED = ("probability", "uncertainty", "outside_support")
 SUMMARY = "_scoring.json"  # readers of Parquet folders pass over what begins with an underscore
 NAMED = 3
 _NOTE = b"kintsugi.scoring"
 _UNKNOWN = "__HIVE_DEFAULT_PARTITION__"
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What was met in a part.
-
-    Attributes:
-        rows: Rows scored.
-        probability: Sum of their probabilities.
-        outside: Rows unlike all training rows.
-    """
-
-    rows: int = 0
-    probability: float = 0.0
-    outside: int = 0
-
-    def __add__(self, other: "Tally") -> "Tally":
-        """Of both parts."""
-        return Tally(self.rows + other.rows, self.probability + other.probability, self.outside + other.outside)
 
 
 @dataclass(frozen=True)
@@ -82,7 +62,7 @@ class Scorer:
         output: Receives the predictions, in the same subfolders.
     """
 
-    predictor: Predictor
+    predictor: TablePredictor
     folder: Path
     output: Path
 
@@ -110,18 +90,18 @@ class Scorer:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        added = pa.schema(list(zip(ADDED, (pa.float64(), pa.float64(), pa.bool_()), strict=True)))
+        types = {"number": pa.float64(), "text": pa.string(), "flag": pa.bool_()}
+        added = pa.schema([(name, types[kind]) for name, kind in self.predictor.added.items()])
         with opened_file(self.folder / source.file) as opened:
             own, tally = opened.schema_arrow, Tally()
-            _refuse_names(own.names)
+            _refuse_names(own.names, added.names)
             schema = pa.schema([*own, *added], metadata=own.metadata)
             with pq.ParquetWriter(path, schema, compression="zstd") as writer:
                 for chunk in chunks_of(opened, source.groups):
                     found = self.predictor.predict(self._frame(chunk, source))
-                    columns = [pa.array(found[name].to_numpy(), added.field(name).type) for name in ADDED]
+                    columns = [pa.array(found[name].to_numpy(), added.field(name).type) for name in added.names]
                     writer.write_batch(pa.record_batch([*chunk.columns, *columns], schema=schema))
-                    sums = found["probability"].sum(), found["outside_support"].sum()
-                    tally += Tally(len(found), float(sums[0]), int(sums[1]))
+                    tally += Tally.of(found, self.predictor.classes)
                 note = {"source": asdict(source), "tally": asdict(tally)}
                 writer.add_key_value_metadata({_NOTE: json.dumps(note)})
         return tally
@@ -238,8 +218,8 @@ def _notes(output: Path, expected: set[Path]) -> dict[Path, dict[str, Any]]:
     return found
 
 
-def _refuse_names(names: Sequence[str]) -> None:
-    for name in ADDED:
+def _refuse_names(names: Sequence[str], added: Sequence[str]) -> None:
+    for name in added:
         if name in names:
             raise InputError(f"it must not have a column called {name} already; rename or drop it")
     repeated = [name for name in names if names.count(name) > 1]
@@ -296,12 +276,13 @@ def _locked(output: Path) -> Iterator[None]:
 
 def _summarise(scored: FolderScored, model: str, digest: str, output: Path) -> None:
     tally = scored.tally
+    met = {"likeliest": tally.likeliest} if tally.likeliest else {"mean_probability": tally.probability / tally.rows}
     about = {
         "model": model,
         "predictor": digest,
         "rows": tally.rows,
         "parts": scored.parts,
-        "mean_probability": tally.probability / tally.rows,
+        **met,
         "outside_support": tally.outside,
         "finished": datetime.now().astimezone().isoformat(timespec="seconds"),
     }

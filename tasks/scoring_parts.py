@@ -1,19 +1,22 @@
-"""What of a folder of Parquet files is scored apart: some row groups of one file, and where their predictions go."""
+"""What of a folder of Parquet files is scored apart: some row groups, where their predictions go, what was met."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from components.errors import InputError
+from components.predicting import LIKELIEST
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 ENDINGS = (".parquet", ".pq")
 PART_ROWS = 500_000
 CHUNK_ROWS = 65_536
+MOST_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,52 @@ class Refused:
 
     file: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was met in a part, or in a whole table.
+
+    Attributes:
+        rows: Rows scored.
+        probability: Sum of their probabilities; 0 where classes have names.
+        outside: Rows unlike all training rows.
+        likeliest: Rows that each class is the likeliest of; empty where classes have no names.
+    """
+
+    rows: int = 0
+    probability: float = 0.0
+    outside: int = 0
+    likeliest: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: "pd.DataFrame", classes: Sequence[str]) -> Self:
+        """Of some predictions; ``classes`` are the predictor's."""
+        rows, outside = len(found), int(found["outside_support"].sum())
+        if not classes:
+            return cls(rows, float(found["probability"].sum()), outside)
+        counts = found[LIKELIEST].value_counts()
+        return cls(rows, 0.0, outside, {name: int(counts.get(name, 0)) for name in classes})
+
+    def __add__(self, other: "Tally") -> "Tally":
+        """Of both parts."""
+        names = dict.fromkeys([*self.likeliest, *other.likeliest])
+        return Tally(
+            self.rows + other.rows,
+            self.probability + other.probability,
+            self.outside + other.outside,
+            {name: self.likeliest.get(name, 0) + other.likeliest.get(name, 0) for name in names},
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The mean probability, or how often the commonest classes are the likeliest."""
+        if not self.likeliest:
+            return f"mean probability {self.probability / self.rows:.3f}"
+        commonest = sorted(self.likeliest, key=self.likeliest.__getitem__, reverse=True)[:MOST_TOLD]
+        shares = {name: 100 * count / self.rows for name, count in self.likeliest.items() if name in commonest}
+        more = f" (commonest of {len(self.likeliest)} classes)" if len(self.likeliest) > MOST_TOLD else ""
+        return f"likeliest: {', '.join(f'{name} {share:.1f} %' for name, share in shares.items())}{more}"
 
 
 def target_of(source: Source, output: Path) -> Path:

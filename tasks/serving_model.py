@@ -15,16 +15,16 @@ class ServedPredictor(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the predictor that was registered, found undamaged; MLflow demands the name ``context``."""
         from components.integrity import refuse_damaged
-        from components.predictor import Predictor
+        from components.predicting import saved_predictor
 
         folder, about = Path(context.artifacts["predictor"]), context.model_config
         refuse_damaged(folder, about["digest"], about["model"])
-        self._predictor = Predictor.load(folder)
+        self._predictor = saved_predictor(folder)
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """One row for every row of ``model_input``: probability, uncertainty, outside_support."""
+        """One row for every row of ``model_input``: what the predictor adds to it."""
         from components.errors import InputError
 
         del context, params

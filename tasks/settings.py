@@ -226,6 +226,11 @@ class Settings(BaseSettings):
         return self.home / "stages"
 
     @property
+    def checkpoints(self) -> Path:
+        """Where trainings stand that are under way, or were killed."""
+        return self.home / "checkpoints"
+
+    @property
     def answers(self) -> Path:
         """Answers of language models, kept so that none is asked twice."""
         return self.home / "answers"

@@ -1,6 +1,6 @@
 """Contracts as tables for people: artifacts, reports and the terminal show the same rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -28,12 +28,12 @@ def drift_table(reports: Sequence[DriftReport]) -> pd.DataFrame:
     )
 
 
-def score_table(scorecard: Scorecard, batch: str = "all") -> pd.DataFrame:
-    """One row a model, one column a metric, over all rows of one batch."""
+def score_table(scorecard: Scorecard, batch: str = "all", known: Iterable[str] = METRICS) -> pd.DataFrame:
+    """One row a model, one column for each of the ``known`` metrics that it has, over all rows of one batch."""
     frame = scorecard.frame()
     chosen = frame[(frame["slice"] == "all") & (frame["batch"] == batch)]
     table = chosen.pivot(index="model", columns="metric", values="value")
-    return table.reindex(columns=[name for name in METRICS if name in table]).reset_index()
+    return table.reindex(columns=[name for name in known if name in table]).reset_index()
 
 
 def gate_table(gates: Sequence[GateResult]) -> pd.DataFrame:

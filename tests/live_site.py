@@ -93,6 +93,7 @@ def write_environment(folder: Path, specification: Path, small: dict[str, Any]) 
         "update": judged | {stage: small[stage] for stage in ("update", "tuning", "evaluation")},
         "discover": common | {"discovery": small["discovery"]},
         "tune": judged | {stage: small[stage] for stage in ("tuning", "evaluation")},
+        "classify": common | {"training": {"epochs": 3}},
     }
     for name, values in chosen.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")

@@ -5,8 +5,9 @@ import torch
 from components.classifier.learners.learner import Learner, Problem
 from components.classifier.minibatches import Minibatches
 from components.classifier.rows import Source, tally
+from components.classifier.weak_score import told
 from components.errors import InputError
-from components.weak import Forward, WeakRisk
+from components.weak import WeakRisk
 
 
 class Check:
@@ -52,10 +53,8 @@ class Check:
 
 
 def _weak(problem: Problem, source: Source, rows: int, size: int) -> tuple[str, WeakRisk, Minibatches]:
-    """The error rate where the channel and every row can be inverted, else minus the log likelihood of the rows."""
-    try:
-        risk = problem.setting.risk(problem.counts).validation()
-        return "validation_error", risk, Minibatches(source, risk.evidence, rows, size, problem.together)
-    except InputError:
-        risk = problem.setting.risk(problem.counts, rewrite=Forward())
-        return "validation_surprise", risk, Minibatches(source, risk.evidence, rows, size, problem.together)
+    return told(
+        problem.setting,
+        problem.counts,
+        lambda risk: Minibatches(source, risk.evidence, rows, size, problem.together),
+    )

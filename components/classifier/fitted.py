@@ -1,16 +1,18 @@
 """A trained classifier: features in, calibrated probabilities out, with what was found out on the way."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from components.classifier.calibration import Calibration, calibrate
 from components.classifier.checkpoint import Course
 from components.classifier.learners.learner import Found, Learner, Passes
 from components.classifier.rows import Source
-from components.contracts import FloatArray
+from components.contracts import Estimate, FloatArray
 from components.errors import InputError
 from components.ports import ALONE
 from components.weak import NoisyLabels, Observed
@@ -44,6 +46,10 @@ class Classifier:
         learner.problem = replace(learner.problem, together=ALONE)  # from here on it works for whoever asks
         return cls(learner.cpu(), tuple(course.history), course.best_epoch, found)
 
+    def with_estimates(self, estimates: Mapping[str, Estimate]) -> Self:
+        """The same, with nuisances that were estimated before it was trained."""
+        return replace(self, found=replace(self.found, numbers={**estimates, **self.found.numbers}))
+
     @property
     def classes(self) -> int:
         """Number of classes."""
@@ -67,14 +73,19 @@ class Classifier:
         found = [np.zeros((0, self.classes))]
         for begin in range(0, len(features), CHUNK):
             chunk = torch.tensor(np.asarray(features[begin : begin + CHUNK]), dtype=torch.float32)
-            with torch.no_grad():
-                logits = self.learner.logits(chunk).double()
-                known = columns(logits) if self.calibration is None else self.calibration(logits)
-            found.append(torch.softmax(known, dim=-1).numpy())
+            found.append(torch.softmax(self._logits(chunk), dim=-1).numpy())
         return np.concatenate(found)
 
+    def _logits(self, features: Tensor) -> Tensor:
+        with torch.no_grad():
+            logits = self.learner.logits(features).double()
+            return columns(logits) if self.calibration is None else self.calibration(logits)
+
     def doubts(self, observed: Observed) -> FloatArray:
-        """[n] how doubtful the mark of each row is, in [0, 1].
+        """[n] how doubtful the mark of each row is, in [0, 1], by calibrated probabilities.
+
+        Of a noisy label that is how probably it is wrong; of an unlabeled row, where only positives are known, how
+        probably it is positive.
 
         Raises:
             InputError: Marks of this setting cannot be wrong.
@@ -84,7 +95,8 @@ class Classifier:
             part = slice(begin, begin + CHUNK)
             features = torch.tensor(observed.features[part], dtype=torch.float32)
             with torch.no_grad():
-                doubts = self.learner.doubts(features, torch.tensor(observed.marks[part]))
+                log_clean = torch.log_softmax(self._logits(features), dim=-1)
+                doubts = self.learner.doubts(features, torch.tensor(observed.marks[part]), log_clean)
             if doubts is None:
                 raise InputError(f"setting must have marks that can be wrong, got {problem.setting.kind}")
             found.append(doubts.double().cpu().numpy())

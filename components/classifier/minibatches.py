@@ -7,7 +7,7 @@ whole is right, though some of its minibatches lack the source.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +19,7 @@ from components.classifier.rows import Chunk, Source
 from components.collective import gather
 from components.ports import ALONE, Together
 from components.weak import Evidence
+from components.weak.risk import shares_of
 
 Reads = Callable[[Tensor, Tensor | None], Evidence]  # marks, weights
 # Rows put in order at a time: more than a minibatch, for the overhead, and few enough to stay in memory that the
@@ -35,6 +36,7 @@ class Minibatch:
         marks: [n] or [n, K] what was observed.
         evidence: What that says of the classes.
         totals: [S] weight within each source that the whole minibatch is divided by.
+        shares: [n, S] weight of each row within each source, divided by that.
         places: [m] number among all rows of each row of the whole minibatch.
         together: The workers.
     """
@@ -43,6 +45,7 @@ class Minibatch:
     marks: Tensor
     evidence: Evidence
     totals: Tensor
+    shares: Tensor
     places: Tensor
     together: Together = ALONE
 
@@ -112,10 +115,12 @@ class Minibatches:
         """All rows once, in order, for what is worked out and not learnt; totals are those of all rows."""
         for held in [self._whole] if self._whole else map(self._held, self.source.chunks()):
             count = max(1, -(-len(held.places) // size))
-            yield from (replace(minibatch, totals=self._totals) for minibatch in self._cut(held, count))
+            yield from self._cut(held, count, totals=self._totals)
 
-    def _cut(self, held: "_Held", count: int, order: Tensor | None = None) -> Iterator[Minibatch]:
-        """``count`` minibatches of the rows, in another ``order`` if there is one."""
+    def _cut(
+        self, held: "_Held", count: int, order: Tensor | None = None, totals: Tensor | None = None
+    ) -> Iterator[Minibatch]:
+        """``count`` minibatches of the rows, in another ``order`` if there is one, of the same ``totals`` if given."""
         edges = np.linspace(0, len(held.places), count + 1).round().astype(int)
         there = held.evidence.inside.count_nonzero(dim=0)
         mean = self._totals * (len(held.places) / (self.rows * count))
@@ -125,13 +130,17 @@ class Minibatches:
             cuts = edges[first : first + several + 1]
             part = slice(cuts[0], cuts[-1])
             block = held.at(part if order is None else order[part])
-            sums = torch.segment_reduce(
-                block.evidence.inside, "sum", lengths=torch.from_numpy(np.diff(cuts)).to(self.together.device)
-            )
-            yield from self._split(block, (cuts - cuts[0]).tolist(), torch.where(steady, sums, mean))
+            lengths = torch.from_numpy(np.diff(cuts)).to(self.together.device)
+            if totals is None:
+                sums = torch.segment_reduce(block.evidence.inside, "sum", lengths=lengths)
+                each = torch.where(steady, sums, mean)
+            else:
+                each = totals.expand(len(lengths), -1)
+            yield from self._split(block, (cuts - cuts[0]).tolist(), lengths, each)
 
-    def _split(self, block: "_Held", edges: list[int], totals: Tensor) -> Iterator[Minibatch]:
+    def _split(self, block: "_Held", edges: list[int], lengths: Tensor, totals: Tensor) -> Iterator[Minibatch]:
         rank, world = self.together.rank, self.together.world
+        shares = shares_of(block.evidence.inside, totals.repeat_interleave(lengths, dim=0))
         for (begin, end), total in zip(pairwise(edges), totals.unbind(), strict=True):
             mine = slice(begin + rank, end, world)
             yield Minibatch(
@@ -139,6 +148,7 @@ class Minibatches:
                 block.marks[mine],
                 block.evidence.rows(mine),
                 total,
+                shares[mine],
                 block.places[begin:end],
                 self.together,
             )

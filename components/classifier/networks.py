@@ -1,8 +1,7 @@
 """Networks that turn features into logits: one logit for two classes, else one a class."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from components.errors import InputError
 
@@ -61,7 +60,13 @@ class Linear:
 
 Network = Perceptron | Linear
 NETWORKS: dict[str, type[Network]] = {network.kind: network for network in get_args(Network)}
-BuildsNetwork = Callable[[int, int], "nn.Module"]  # a network of one's own: width, outputs to module
+
+
+class BuildsNetwork(Protocol):
+    """Makes networks of one's own: what any function from two numbers to a module is."""
+
+    def __call__(self, width: int, outputs: int, /) -> "nn.Module":
+        """A fresh network from [n, ``width``] features to [n, ``outputs``] logits, or [n] for one output."""
 
 
 def builder(network: Network | BuildsNetwork) -> BuildsNetwork:

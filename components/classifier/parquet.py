@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from components.classifier.coding import Coding
 from components.classifier.rows import BUFFER, Chunk
 from components.contracts import ROW, Dataset, Part
 from components.features import FeatureMap
 from components.storage import scan_rows, stream_rows
-from components.weak import Setting
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,16 +22,14 @@ class ParquetRows:
     Attributes:
         dataset: The table. A column of sample weights, where it has one, weighs the rows.
         features: Turns its rows into features.
-        setting: What the labels are.
-        label: The column that holds them, coded as ``setting.coded`` reads it.
+        coding: Its label, and how that is read.
         batches: Indices of the batches.
         part: Which part of each batch.
     """
 
     dataset: Dataset
     features: FeatureMap
-    setting: Setting
-    label: str
+    coding: Coding
     batches: tuple[int, ...]
     part: Part = "fit"
 
@@ -47,7 +45,8 @@ class ParquetRows:
             InputError: A label is outside the coding of the setting.
         """
         weights = self.dataset.names("weight")
-        columns = list(dict.fromkeys([*(column.name for column in self.features.columns), self.label, *weights]))
+        read = (*self.features.columns, self.coding.column)
+        columns = list(dict.fromkeys([*(column.name for column in read), *weights]))
         if seed is None:
             frames = scan_rows(self.dataset, columns, BUFFER, self.batches, (self.part,))
         else:
@@ -58,7 +57,7 @@ class ParquetRows:
         return Chunk(
             np.searchsorted(self._keys, frame[ROW].to_numpy()),
             self.features.transform(frame).astype(np.float32),
-            self.setting.coded(frame[self.label].to_numpy()),
+            self.coding.marks(frame[self.coding.column.name]),
             frame[weights[0]].to_numpy(dtype=np.float64) if weights else None,
         )
 

@@ -9,24 +9,26 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from components.classifier.methods import AnyMethod, EstimatedNoise, Method, RiskMinimisation
 from components.classifier.networks import BuildsNetwork, Network, Perceptron, builder
 from components.classifier.optimisers import Adam, Optimiser, remaining
 from components.classifier.rows import Chunk, InMemory, Source, tally
+from components.classifier.settling import settle
 from components.contracts import FloatArray
 from components.errors import InputError
 from components.ports import ALONE, Report, Together, silent
-from components.weak import Observed, Setting
+from components.weak import AnySetting, NoiseUnknown, Observed, Setting, Unsettled
+from components.weak.nuisance import ConfidentJoint
 
 if TYPE_CHECKING:
     from components.classifier.fitted import Classifier
     from components.classifier.learners.learner import Learner
-    from components.classifier.methods import AnyMethod
     from components.classifier.minibatches import Minibatch
 
 
@@ -36,7 +38,8 @@ class ClassifierTraining:
 
     Attributes:
         setting: What the labels are, with the nuisances that are known.
-        method: What is descended on. None: the usual risk of the setting.
+        method: What is descended on. None: the usual risk of the setting; where label noise is to be estimated, what
+            the confident joint says of it.
         network: From features to logits; a function (width, outputs) to a torch module will do.
         optimiser: How parameters move.
         epochs: Passes over the rows.
@@ -50,8 +53,8 @@ class ClassifierTraining:
         seed: Of all chance.
     """
 
-    setting: Setting
-    method: "AnyMethod | None" = None
+    setting: Setting | AnySetting | Unsettled
+    method: Method | AnyMethod | None = None
     network: Network | BuildsNetwork = Perceptron()
     optimiser: Optimiser = Adam()
     epochs: int = 30
@@ -96,37 +99,48 @@ class ClassifierTraining:
 
         source = InMemory.of(rows) if isinstance(rows, Observed) else rows
         kept = InMemory.of(validation) if isinstance(validation, Observed) else validation
-        run = _Run(self, source, kept, together)
+        settled = settle(self.setting, source)
+        run = _Run(replace(self, setting=settled.setting, method=self._method), settled.setting, source, kept, together)
         run.resume(checkpoint)
         while run.goes_on:
             metrics = run.epoch()
             if checkpoint is not None and together.rank == 0:
                 run.save(checkpoint)
             report(run.course.epoch - 1, self.epochs, metrics)
-        found = Classifier.of(run.best_learner(), run.course, run.passes)
+        found = Classifier.of(run.best_learner(), run.course, run.passes).with_estimates(settled.estimates)
         if kept is None or run.check is None or not (self.calibrate and run.check.weak):
             return found
         return found.calibrated(kept)
+
+    @property
+    def _method(self) -> Method:
+        if self.method is not None:
+            return self.method
+        return EstimatedNoise(ConfidentJoint()) if isinstance(self.setting, NoiseUnknown) else RiskMinimisation()
 
 
 class _Run:
     """One training under way."""
 
     def __init__(
-        self, training: ClassifierTraining, source: Source, validation: Source | None, together: Together
+        self,
+        training: ClassifierTraining,
+        setting: Setting,
+        source: Source,
+        validation: Source | None,
+        together: Together,
     ) -> None:
         import torch
 
         from components.classifier.check import Check
         from components.classifier.checkpoint import Course
         from components.classifier.learners.learner import Problem
-        from components.classifier.methods import RiskMinimisation
         from components.classifier.minibatches import Minibatches
 
         self.training, self.together = training, together
-        counted = tally(source, training.setting)
+        counted = tally(source, setting)
         self.problem = Problem(
-            training.setting,
+            setting,
             counted.counts,
             counted.width,
             counted.rows,
@@ -135,7 +149,7 @@ class _Run:
             training.seed,
             together,
         )
-        method = RiskMinimisation() if training.method is None else training.method
+        method = training._method
         self.learner: Learner = method.learner(self.problem).to(together.device)
         _check_network(self.learner, together)
         groups = self.learner.groups(training.optimiser.step)

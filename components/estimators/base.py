@@ -129,7 +129,7 @@ class WeakEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         seed = self._seed()
         training = ClassifierTraining(
             setting=setting,
-            method=method,  # type: ignore[arg-type]  # any method will do, those of one's own too
+            method=method,
             network=Perceptron(tuple(self.hidden)),
             optimiser=Adam(self.step, self.weight_decay),
             epochs=self.epochs,

@@ -14,7 +14,7 @@ from components.estimators.base import WeakEstimator, named
 from components.weak import NoisyLabels, Observed
 from components.weak.nuisance import ConfidentJoint
 from components.weak.nuisance.transition import implied_noise_rate
-from components.weak.observed import IntArray, Marks
+from components.weak.observed import Marks
 from components.weak.transitions import as_table
 
 USUAL = EstimatedNoise(ConfidentJoint())
@@ -50,7 +50,7 @@ class NoisyLabelClassifier(WeakEstimator):
         chosen = self.method if self.method is not None or self.transition is not None else USUAL
         method = RiskMinimisation() if chosen is None else named("method", chosen, METHODS)
         self._train(setting, method, observed)
-        self._remember(setting, observed, learns=not isinstance(method, RiskMinimisation))
+        self._remember(setting, observed)
         return self
 
     def _marks(self, labels: ArrayLike) -> Marks:
@@ -67,7 +67,7 @@ class NoisyLabelClassifier(WeakEstimator):
             raise InputError(f"transition must be {count} by {count}, as there are classes, got shape {table.shape}")
         return NoisyLabels(as_table(table))
 
-    def _remember(self, setting: NoisyLabels, observed: Observed, learns: bool) -> None:
+    def _remember(self, setting: NoisyLabels, observed: Observed) -> None:
         """Table, noise rate and doubts: told or found out."""
         found, labels = self.classifier_.found, np.asarray(observed.marks, dtype=np.int64)
         self.transition_: FloatArray | None = None
@@ -79,19 +79,4 @@ class NoisyLabelClassifier(WeakEstimator):
             rate = implied_noise_rate(setting.table, labels)
             self.transition_, self.noise_rate_ = setting.table, Estimate(rate, rate, rate, "declared transition")
         self.noise_rate_ = found.numbers.get("noise_rate", self.noise_rate_)
-        if learns:
-            self.doubts_ = self.classifier_.doubts(observed)
-        else:
-            self.doubts_ = doubts(self.classifier_.probabilities(observed.features), setting.table, labels)
-
-
-def doubts(clean: FloatArray, transition: FloatArray, labels: IntArray) -> FloatArray:
-    """[n] probability that the clean class is not the label.
-
-    Args:
-        clean: [n, K] probabilities of the clean class.
-        transition: [K, K] probability of each label (columns) given the clean class (rows).
-        labels: [n].
-    """
-    joint = clean * transition.T[labels]
-    return np.asarray(1 - joint[np.arange(len(labels)), labels] / joint.sum(axis=1))
+        self.doubts_ = self.classifier_.doubts(observed)

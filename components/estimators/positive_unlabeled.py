@@ -22,9 +22,9 @@ from components.weak import (
     Loss,
     Observed,
     PositiveUnlabeled,
+    PriorUnknown,
     RiskCorrection,
 )
-from components.weak.nuisance import prior_among_unlabelled
 from components.weak.observed import Marks, two_classes
 from components.weak.settings.two_classes import Sampling
 
@@ -87,14 +87,7 @@ class PositiveUnlabeledClassifier(WeakEstimator):
         if self.prior is not None:
             return Estimate(self.prior, self.prior, self.prior, "declared")
         method = named("prior_method", BestBin() if self.prior_method is None else self.prior_method, CLASS_PRIORS)
-        share = float(labelled.mean())
-        belief = method.estimate(features, labelled)
-        one = self.sampling == "one_sample"
-        found = belief.class_prior(share) if one else prior_among_unlabelled(belief, share)
-        # Rows can only tell that there is no positive, or nothing else, up to half a row.
-        least = 0.5 / len(labelled)
-        value, low, high = (float(np.clip(end, least, 1 - least)) for end in (found.value, found.low, found.high))
-        return Estimate(value, low, high, found.source)
+        return PriorUnknown(method, self.sampling).estimate(features, labelled)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,7 +1,7 @@
 """Scores with intervals, baselines that correct nothing, and the gates of the registry."""
 
 from components.evaluation.baselines import NaiveBoosting, NaiveLogistic, Predictor
-from components.evaluation.bootstrap import Interval, Resamples, resample
+from components.evaluation.bootstrap import Interval, Resamples, resample, resampled
 from components.evaluation.gates import Gate, GateResult, decide, load_gates
 from components.evaluation.ladder import limits
 from components.evaluation.metrics import METRICS, Metric
@@ -36,4 +36,5 @@ __all__ = [
     "limits",
     "load_gates",
     "resample",
+    "resampled",
 ]

@@ -7,9 +7,12 @@ Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7,
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.contracts import FloatArray
 from components.evaluation.metrics import METRICS, Weighted, sorted_by
@@ -61,6 +64,67 @@ class Resamples:
         return _percentiles(float(self.estimates[one, of] - self.estimates[two, of]), between)
 
 
+class Measurable(Protocol):
+    """Predictions of several models for the same n rows, and the metrics that are asked of them."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The M names."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The K names."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    def values(self, counts: FloatArray) -> FloatArray:
+        """[M, K, R] every metric of every model where rows count as ``counts`` [R, n] says."""
+
+    def chosen(self, rows: NDArray[np.int64]) -> Self:
+        """The same for the rows at some positions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Binary:
+    """Probabilities of 1, against 0/1 truth.
+
+    Attributes:
+        truth: [n] 0 or 1.
+        probabilities: Model to [n] predicted probabilities.
+        metrics: Names out of ``METRICS``.
+    """
+
+    truth: FloatArray
+    probabilities: Mapping[str, FloatArray]
+    metrics: tuple[str, ...]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self.probabilities)
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @cached_property
+    def _orders(self) -> dict[str, NDArray[np.int64]]:
+        return {name: sorted_by(probability) for name, probability in self.probabilities.items()}
+
+    def values(self, counts: FloatArray) -> FloatArray:
+        """[M, K, R] every metric of every model where rows count as ``counts`` [R, n] says."""
+        seen = (Weighted(self.truth, p, counts, self._orders[name]) for name, p in self.probabilities.items())
+        return np.stack([[METRICS[metric].weighted(each) for metric in self.metrics] for each in seen])
+
+    def chosen(self, rows: NDArray[np.int64]) -> Self:
+        """The same for the rows at some positions."""
+        return replace(
+            self,
+            truth=self.truth[rows],
+            probabilities={name: values[rows] for name, values in self.probabilities.items()},
+        )
+
+
 def resample(
     truth: FloatArray,
     probabilities: Mapping[str, FloatArray],
@@ -69,12 +133,7 @@ def resample(
     metrics: Sequence[str] = tuple(METRICS),
     weights: FloatArray | None = None,
 ) -> Resamples:
-    """Compute ``metrics`` of every model on the rows and on ``resamples`` resamples.
-
-    Time O(models * resamples * n); memory does not grow with ``resamples``. Of more than 200,000 rows n only m =
-    200,000, drawn at random, are resampled: each replicate then lies sqrt(m / n) times as far from the estimate on all
-    rows as it lies from that on the m rows, which is how the spread of a mean shrinks (Politis, Romano, Wolf,
-    Subsampling, 1999).
+    """Compute ``metrics`` of every model on the rows and on ``resamples`` resamples; see ``resampled``.
 
     Args:
         truth: [n] 0 or 1.
@@ -84,31 +143,38 @@ def resample(
         metrics: Names out of ``METRICS``.
         weights: [n] nonnegative sample weights; each row then stands for that many. None: one each.
     """
-    rows = len(truth)
-    data = truth, probabilities, np.ones(rows) if weights is None else weights
+    return resampled(Binary(truth, probabilities, tuple(metrics)), resamples, seed, weights)
+
+
+def resampled(data: Measurable, resamples: int, seed: int, weights: FloatArray | None = None) -> Resamples:
+    """Every metric of every model of ``data`` on its rows and on ``resamples`` resamples of them.
+
+    Time O(models * resamples * n); memory does not grow with ``resamples``. Of more than 200,000 rows n only m =
+    200,000, drawn at random, are resampled: each replicate then lies sqrt(m / n) times as far from the estimate on all
+    rows as it lies from that on the m rows, which is how the spread of a mean shrinks (Politis, Romano, Wolf,
+    Subsampling, 1999).
+
+    Args:
+        data: What is measured.
+        resamples: Number of resamples.
+        seed: Equal seeds draw equal rows whatever is measured.
+        weights: [n] nonnegative sample weights; each row then stands for that many. None: one each.
+    """
+    rows = len(data)
+    mass = np.ones(rows) if weights is None else weights
     if rows <= MANY:
-        joined = _values(data, _counts(rows, resamples, seed), metrics)
+        joined = _values(data, mass, _counts(rows, resamples, seed))
     else:
         few = np.sort(np.random.default_rng([seed, 1]).choice(rows, MANY, replace=False))
-        some = truth[few], {name: values[few] for name, values in probabilities.items()}, data[2][few]
-        drawn = _values(some, _counts(MANY, resamples, seed), metrics)
-        whole = _values(data, iter([np.ones((1, rows))]), metrics)
+        drawn = _values(data.chosen(few), mass[few], _counts(MANY, resamples, seed))
+        whole = _values(data, mass, iter([np.ones((1, rows))]))
         joined = np.concatenate([whole, whole + (drawn[:, :, 1:] - drawn[:, :, :1]) * np.sqrt(MANY / rows)], axis=2)
-    return Resamples(tuple(probabilities), tuple(metrics), joined[:, :, 0], joined[:, :, 1:])
+    return Resamples(data.models, data.metrics, joined[:, :, 0], joined[:, :, 1:])
 
 
-def _values(
-    data: tuple[FloatArray, Mapping[str, FloatArray], FloatArray], drawn: Iterator[FloatArray], metrics: Sequence[str]
-) -> FloatArray:
+def _values(data: Measurable, mass: FloatArray, drawn: Iterator[FloatArray]) -> FloatArray:
     """[M, K, R] every metric of every model for the counts [., n] that ``drawn`` gives, R in all."""
-    truth, probabilities, mass = data
-    orders = {name: sorted_by(probability) for name, probability in probabilities.items()}
-    values = []
-    for counts in drawn:
-        weighted = counts * mass
-        seen = (Weighted(truth, probabilities[name], weighted, order) for name, order in orders.items())
-        values.append(np.stack([[METRICS[metric].weighted(each) for metric in metrics] for each in seen]))
-    return np.concatenate(values, axis=2)
+    return np.concatenate([data.values(counts * mass) for counts in drawn], axis=2)
 
 
 def _counts(rows: int, resamples: int, seed: int) -> Iterator[FloatArray]:

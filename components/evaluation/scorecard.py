@@ -164,7 +164,8 @@ class Bootstrapped:
             scores += found
             ours = {s.metric: s.value for s in found if s.model == OURS and np.isfinite(s.value)}
             report(step, len(cells), {**ours, "rows": float(rows.sum()), "rows_unknown": float(scored.unknown)})
-        return Scorecard(tuple(scores), scored.label, scored.weak, _notes(cells))
+        notes = resampling_notes(max(int(rows.sum()) for _, _, rows in cells))
+        return Scorecard(tuple(scores), scored.label, scored.weak, notes)
 
     def differences(self, scored: Scored) -> tuple[Difference, ...]:
         """Paired differences of ``kintsugi`` to every other model, over all rows and in each group, for the gates."""
@@ -209,8 +210,9 @@ def _grouped(names: Groups | Sequence[str]) -> Groups:
     return names if isinstance(names, Groups) else Groups.of(names)
 
 
-def _notes(cells: Sequence[_Cell]) -> tuple[str, ...]:
-    if max(int(rows.sum()) for _, _, rows in cells) <= MANY:
+def resampling_notes(rows: int) -> tuple[str, ...]:
+    """What a reader must know of the intervals of scores over as many ``rows``."""
+    if rows <= MANY:
         return ()
     return (
         f"Scores are those of all rows. Of more than {MANY:,} rows a random {MANY:,} were resampled for the interval, "

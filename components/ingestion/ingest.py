@@ -116,7 +116,7 @@ def _checked(specification: Specification, tally: Tally) -> list[str]:
         notes.append(f"{tally.weak_missing} of {rows} rows have no {weak.name} and count as unlabeled")
     if evaluation is not None:
         check_classes(evaluation, tally.known_positives, tally.known, rows)
-        if tally.known_positives in (0, tally.known):
+        if not evaluation.values and tally.known_positives in (0, tally.known):
             notes.append(f"{evaluation.name} has one class only, so ranking cannot be scored")
     if isinstance(specification.source, NhanesCdc):
         notes += specification.source.notes()
@@ -231,7 +231,7 @@ def _evaluation(
         return None
     _write_labels(planned, scratch / "labels", fresh / EVALUATION)
     digest = tally.evaluation.digest({"column": vars(column)})
-    return EvaluationLabels(fresh / EVALUATION, column.name, column.description, digest)
+    return EvaluationLabels(fresh / EVALUATION, column.name, column.description, digest, column.values)
 
 
 def _write_labels(planned: Iterable[Planned], staged: Path, target: Path) -> None:

@@ -13,13 +13,15 @@ from components.ingestion.nhanes import Nhanes
 from components.ingestion.parquet import Parquet
 from components.ingestion.sql import Sql
 from components.secrets import Lookup
+from components.values import BETWEEN
 
 Source = Delimited | Parquet | Sql | Nhanes | NhanesCdc
 Every = Literal["day", "week", "month", "quarter", "year"]
 
-_AT_MOST_ONE: tuple[Role, ...] = ("evaluation_label", "time", "weight", "id")
+_AT_MOST_ONE: tuple[Role, ...] = ("observed_label", "evaluation_label", "time", "weight", "id")
 _KINDS: dict[Role, tuple[ColumnKind, ...]] = {
     "feature": ("number", "flag", "category"),
+    "observed_label": ("number", "category"),
     "time": ("time", "number"),
     "group": ("category", "flag"),
     "weight": ("number",),
@@ -38,6 +40,7 @@ class Declared(BaseModel):
         minimum: Smallest valid value.
         maximum: Largest valid value.
         positive: For a label: the values that mean "positive".
+        values: For an observed or evaluation label: all its values, in the order in which classes are numbered.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,8 +52,9 @@ class Declared(BaseModel):
     minimum: float | None = Field(default=None, allow_inf_nan=False)
     maximum: float | None = Field(default=None, allow_inf_nan=False)
     positive: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
 
-    @field_validator("positive", mode="before")
+    @field_validator("positive", "values", mode="before")
     @classmethod
     def _as_texts(cls, value: object) -> object:
         several = value if isinstance(value, list | tuple) else [value]
@@ -198,7 +202,20 @@ class Specification(BaseModel):
             InputError: No column is a weak label.
         """
         if not self.labelled:
-            raise InputError("columns must have exactly one of role weak_label, got 0 (none)")
+            other = "; kintsugi classify learns from an observed label" if self.one("observed_label") else ""
+            raise InputError(f"columns must have exactly one of role weak_label, got 0 (none){other}")
+
+    @property
+    def observed(self) -> Column:
+        """The label that a classifier learns from, in whatever setting: the observed one, else the weak one.
+
+        Raises:
+            InputError: There is neither.
+        """
+        found = self.one("observed_label") or self.one("weak_label")
+        if found is None:
+            raise InputError("columns must have one of role observed_label or weak_label to learn from, got none")
+        return found
 
     def one(self, role: Role) -> Column | None:
         """The first column of a role, None when there is none."""
@@ -264,6 +281,27 @@ def _check_roles(columns: tuple[Column, ...]) -> None:
             )
         if column.positive and column.role not in ("weak_label", "evaluation_label"):
             raise InputError(f"positive is for labels only, column {column.name!r} has role {column.role!r}")
+        _check_values(column)
+
+
+def _check_values(column: Column) -> None:
+    """Refuse a list of values where there is none to be, or none where there must be one."""
+    named = f"values of column {column.name!r}"
+    if column.role == "observed_label" and (column.kind == "category") != bool(column.values):
+        raise InputError(
+            f"{named} must be listed where an observed label is of kind category, and only there; got kind "
+            f"{column.kind!r} and {len(column.values)} values"
+        )
+    if not column.values:
+        return
+    if column.role not in ("observed_label", "evaluation_label"):
+        raise InputError(f"{named} are for an observed or evaluation label only, it has role {column.role!r}")
+    if column.positive:
+        raise InputError(f"{named} and positive exclude each other, got both")
+    if len(set(column.values)) < len(column.values):
+        raise InputError(f"{named} must name each once, got {', '.join(column.values)}")
+    if any(BETWEEN in value or not value.strip() for value in column.values):
+        raise InputError(f"{named} must be text without {BETWEEN!r}, got {', '.join(map(repr, column.values))}")
 
 
 def _check_condition(condition: Condition, column: Column) -> None:

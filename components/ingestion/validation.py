@@ -13,7 +13,7 @@ import pandas as pd
 
 from components.contracts import Column
 from components.errors import InputError
-from components.values import BoolArray, positives, stored, texts
+from components.values import BETWEEN, BoolArray, places, positives, stored, strangers, texts
 
 _LARGEST_WHOLE = 2.0**53
 _PRESENT = "present in every row"
@@ -24,7 +24,7 @@ class Reading:
     """One column of a part, read.
 
     Attributes:
-        values: As they are stored; labels are 1.0, 0.0 or NaN.
+        values: As they are stored; labels are 1.0, 0.0, NaN or the number of their class.
         unreadable: [n] marks of the present values that could not be read.
     """
 
@@ -40,7 +40,10 @@ def read(frame: pd.DataFrame, columns: Iterable[Column]) -> dict[str, Reading]:
     found = {}
     for column in columns:
         values = frame[column.name]
-        if column.role in ("weak_label", "evaluation_label"):
+        if column.role == "evaluation_label" and column.values:
+            numbers, unreadable = places(values, column.values)
+            found[column.name] = Reading(pd.Series(numbers, index=values.index), unreadable)
+        elif column.role in ("weak_label", "evaluation_label"):
             marks, unreadable = positives(values, column.positive)
             found[column.name] = Reading(pd.Series(marks, index=values.index), unreadable)
         else:
@@ -50,15 +53,20 @@ def read(frame: pd.DataFrame, columns: Iterable[Column]) -> dict[str, Reading]:
 
 def rules(column: Column) -> list[Rule]:
     """What each present value of ``column`` must be, in words and as a test that is true where broken."""
+    if column.role == "evaluation_label" and column.values:
+        return [(f"one of {', '.join(column.values)}", lambda found: found.unreadable)]
+    if column.role == "observed_label" and column.values:
+        words = f"one of {', '.join(column.values)} (or several with {BETWEEN} between)"
+        return [(words, lambda found: strangers(found.values, column.values))]
     if column.role in ("weak_label", "evaluation_label"):
         return [("1, 0, true or false unless positive is declared", lambda found: found.unreadable)]
-    words = {
+    kinds = {
         "number": "a number",
         "flag": "0 or 1",
         "time": "a time in ISO 8601, not a bare number",
         "category": "text",
     }
-    rules: list[Rule] = [(words[column.kind], lambda found: found.unreadable)]
+    rules: list[Rule] = [(kinds[column.kind], lambda found: found.unreadable)]
     if column.kind == "number":
         rules.append(("finite", lambda found: np.isinf(found.values)))
     if column.role == "id" and column.kind == "number":

@@ -14,16 +14,25 @@ BINS = 10
 _TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1)
 
 
-def draw_calibration(truth: FloatArray, probabilities: Mapping[str, FloatArray], path: Path) -> None:
+def draw_calibration(
+    truth: FloatArray,
+    probabilities: Mapping[str, FloatArray],
+    path: Path,
+    happened: str = "share of positives among such rows",
+    rare: bool = True,
+) -> None:
     """Write the reliability diagram of each model, ours with 95 % intervals, over a histogram of its predictions.
 
     Args:
         truth: [n] 0, 1 or NaN; NaN rows are left out.
         probabilities: Model to [n] probabilities; about four models stay legible.
         path: The PNG to write.
+        happened: What the vertical axis shows.
+        rare: Whether most probabilities are small, so that these are spread.
     """
     known = np.isfinite(truth)
     colours = style.palette(tuple(probabilities), OURS)
+    bins = np.linspace(0, 1, 26)
     with style.page(path, 6.4, 6.2) as figure:
         above, below = figure.subplots(2, 1, height_ratios=(3.4, 1), sharex=True)
         above.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (2, 2)), label="perfect")
@@ -32,19 +41,22 @@ def draw_calibration(truth: FloatArray, probabilities: Mapping[str, FloatArray],
             _draw_model(above, truth[known], probabilities[name][known], (name, colours[name], marker))
             below.hist(
                 probabilities[name][known],
-                bins=np.linspace(0, 1, 26) ** 2,
+                bins=bins**2 if rare else bins,
                 histtype="stepfilled" if name == OURS else "step",
                 alpha=0.55 if name == OURS else 1,
                 color=colours[name],
                 linewidth=1.4,
             )
-        above.set_xscale("function", functions=(_root, np.square))
-        above.set_yscale("function", functions=(_root, np.square))
-        above.set(xlim=(0, 1), ylim=(0, 1), xticks=_TICKS, yticks=_TICKS, ylabel="share of positives among such rows")
+        if rare:
+            above.set_xscale("function", functions=(_root, np.square))
+            above.set_yscale("function", functions=(_root, np.square))
+            above.set(xticks=_TICKS, yticks=_TICKS)
+        above.set(xlim=(0, 1), ylim=(0, 1), ylabel=happened)
         above.set_title("Predicted probabilities against what came true")
         handles, labels = above.get_legend_handles_labels()
         above.legend(handles[:0:-1] + handles[:1], labels[:0:-1] + labels[:1], loc="upper left")
-        below.set(xlabel="predicted probability (square-root scale)", ylabel="rows", yscale="log")
+        scale = " (square-root scale)" if rare else ""
+        below.set(xlabel=f"predicted probability{scale}", ylabel="rows", yscale="log")
         below.grid(visible=False, axis="x")
 
 

@@ -1,19 +1,26 @@
 """Every metric of every model with its interval, side by side."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from components.contracts import Scorecard
-from components.evaluation import METRICS, OURS
+from components.evaluation import METRICS, OURS, Metric
 from components.pictures import style
 
 
-def draw_scores(scorecard: Scorecard, path: Path) -> None:
-    """Write a forest plot over all scored rows: one panel a metric, one row a model, ours first and in gold."""
+def draw_scores(scorecard: Scorecard, path: Path, known: Mapping[str, Metric] = METRICS) -> None:
+    """Write a forest plot over all scored rows: one panel a metric, one row a model, ours first and in gold.
+
+    Args:
+        scorecard: What to draw.
+        path: The PNG to write.
+        known: The metrics to draw, by name; those the scorecard lacks have no panel.
+    """
     table = scorecard.frame()
     table = table[(table["batch"] == "all") & (table["slice"] == "all")]
-    metrics = [name for name in METRICS if METRICS[name].better != "zero" and name in set(table["metric"])]
+    metrics = [name for name in known if known[name].better != "zero" and name in set(table["metric"])]
     names = sorted(dict.fromkeys(table["model"]), key=lambda name: name != OURS)
     colours = style.palette(names, OURS)
     columns = min(3, len(metrics)) or 1
@@ -35,8 +42,8 @@ def draw_scores(scorecard: Scorecard, path: Path) -> None:
             axes.set_ylim(len(names) - 0.4, -0.6)
             axes.locator_params(axis="x", nbins=5)
             axes.grid(visible=False, axis="y")
-            axes.set_title(style.title(METRICS[metric].title))
-            axes.set_xlabel("← better" if METRICS[metric].better == "lower" else "better →", color=style.MUTED)
+            axes.set_title(style.title(known[metric].title))
+            axes.set_xlabel("← better" if known[metric].better == "lower" else "better →", color=style.MUTED)
         kind = "weak label" if scorecard.weak else "evaluation label"
         figure.suptitle(
             f"Scores with 95 % intervals ({kind}: {scorecard.label})",

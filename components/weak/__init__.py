@@ -70,9 +70,8 @@ from components.weak.settings import (
     UnlabeledSets,
     UnlabeledUnlabeled,
 )
+from components.weak.unsettled import UNSETTLED, ClassPrior, NoiseUnknown, PriorUnknown, Settled, Unsettled
 from components.weak.weak_risk import WeakRisk
-
-ClassPrior = SaturatingLogistic | BestBin | ElkanNoto | KernelMean | Declared
 
 CORRECTIONS: dict[str, type[RiskCorrection]] = {method.kind: method for method in get_args(RiskCorrection)}
 CLASS_PRIORS: dict[str, type[ClassPrior]] = {method.kind: method for method in get_args(ClassPrior)}
@@ -90,6 +89,7 @@ __all__ = [
     "POSITIVE",
     "REWRITES",
     "SETTINGS",
+    "UNSETTLED",
     "Absolute",
     "Aggregate",
     "AnyPositive",
@@ -126,6 +126,7 @@ __all__ = [
     "MeanAbsolute",
     "MultipleComplementary",
     "NegativeUnlabeled",
+    "NoiseUnknown",
     "NoisyLabels",
     "NonNegative",
     "Observed",
@@ -137,6 +138,7 @@ __all__ = [
     "PositiveNegativeUnlabeled",
     "PositiveUnlabeled",
     "PosteriorRewrite",
+    "PriorUnknown",
     "Reweight",
     "Rewrite",
     "RiskCorrection",
@@ -144,6 +146,7 @@ __all__ = [
     "SaturatingLogistic",
     "SemiSupervised",
     "Setting",
+    "Settled",
     "SeveralPositives",
     "Sigmoid",
     "SimilarDissimilar",
@@ -157,6 +160,7 @@ __all__ = [
     "Uncorrected",
     "UnlabeledSets",
     "UnlabeledUnlabeled",
+    "Unsettled",
     "WeakRisk",
     "ZeroOne",
     "correctable",

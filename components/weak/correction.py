@@ -8,6 +8,7 @@ Kiryo, Niu, du Plessis, Sugiyama, Positive-unlabeled learning with non-negative 
 Lu, Zhang, Niu, Sugiyama, Mitigating overfitting in supervised classification from two unlabeled datasets, 2020.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -22,8 +23,31 @@ def correctable(decontamination: "torch.Tensor") -> "torch.Tensor":
     return (decontamination < 0).any(dim=1)
 
 
+class Piecewise(ABC):
+    """A sum over classes of what is linear in the class risk but for a kink."""
+
+    @abstractmethod
+    def pieces(self, groups: "torch.Tensor", allowed: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        """The value, and [K] the step along the risk of each class. Where no risk is negative: their sum, and ones.
+
+        Args:
+            groups: [K] class risks, without a gradient.
+            allowed: [K] the classes that may be corrected, from ``allowed``.
+        """
+
+    def allowed(self, decontamination: "torch.Tensor") -> "torch.Tensor":
+        """[K] bool: the classes that may be corrected."""
+        return correctable(decontamination)
+
+    def objective(self, groups: "torch.Tensor", decontamination: "torch.Tensor") -> "torch.Tensor":
+        """Scalar whose value is the corrected risk and whose gradient is the step, from class risks ``groups`` [K]."""
+        value, slopes = self.pieces(groups.detach(), self.allowed(decontamination))
+        step = (slopes * groups).sum()
+        return step + (value - step.detach())
+
+
 @dataclass(frozen=True)
-class Uncorrected:
+class Uncorrected(Piecewise):
     """The unbiased risk as it is.
 
     Attributes:
@@ -32,13 +56,19 @@ class Uncorrected:
 
     kind: Literal["uncorrected"] = "uncorrected"
 
+    def pieces(self, groups: "torch.Tensor", allowed: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        """The class risks."""
+        import torch
+
+        return groups.sum(), torch.ones_like(groups)
+
     def objective(self, groups: "torch.Tensor", decontamination: "torch.Tensor") -> "torch.Tensor":
-        """Sum of the class risks ``groups`` [K]."""
+        """Sum of the class risks ``groups`` [K], be it infinite."""
         return groups.sum()
 
 
 @dataclass(frozen=True)
-class NonNegative:
+class NonNegative(Piecewise):
     """The step of nnPU: while a class risk is below ``-beta``, climb that risk back and do nothing else.
 
     The value is sum_y max(R_y, -beta); the gradient is that of sum_y R_y, or of ``-gamma`` times the violated
@@ -64,18 +94,16 @@ class NonNegative:
         if any(group < 0 for group in self.groups):
             raise InputError(f"groups must be positions of classes, 0 or more, got {self.groups}")
 
-    def objective(self, groups: "torch.Tensor", decontamination: "torch.Tensor") -> "torch.Tensor":
-        """Scalar whose value is the corrected risk and whose gradient is the step, from class risks ``groups`` [K]."""
+    def pieces(self, groups: "torch.Tensor", allowed: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        """No less than ``-beta``; while a class is below, back along that class alone."""
         import torch
 
-        allowed, found = self._allowed(decontamination), groups.detach()
-        violated = allowed & (found < -self.beta)
-        direction = torch.where(violated.any(), -self.gamma * violated.to(groups.dtype), 1.0)
-        reported = torch.where(allowed, found.clamp(min=-self.beta), found).sum()
-        step = (direction * groups).sum()
-        return step + (reported - step.detach())
+        violated = allowed & (groups < -self.beta)
+        slopes = torch.where(violated.any(), -self.gamma * violated.to(groups.dtype), 1.0)
+        return groups.masked_fill(violated, -self.beta).sum(), slopes
 
-    def _allowed(self, decontamination: "torch.Tensor") -> "torch.Tensor":
+    def allowed(self, decontamination: "torch.Tensor") -> "torch.Tensor":
+        """[K] bool: the classes that may be corrected."""
         if not self.groups:
             return correctable(decontamination)
         if max(self.groups) >= len(decontamination):
@@ -86,7 +114,7 @@ class NonNegative:
 
 
 @dataclass(frozen=True)
-class Absolute:
+class Absolute(Piecewise):
     """The absolute value of each class risk that can turn negative: it bounces off zero.
 
     Attributes:
@@ -95,15 +123,13 @@ class Absolute:
 
     kind: Literal["absolute"] = "absolute"
 
-    def objective(self, groups: "torch.Tensor", decontamination: "torch.Tensor") -> "torch.Tensor":
-        """Sum of the class risks ``groups`` [K], absolute where a source counts against the class."""
-        import torch
-
-        return torch.where(correctable(decontamination), groups.abs(), groups).sum()
+    def pieces(self, groups: "torch.Tensor", allowed: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        """The class risks, turned up below zero."""
+        return _turned(groups, allowed, -1.0)
 
 
 @dataclass(frozen=True)
-class Floored:
+class Floored(Piecewise):
     """Each class risk that can turn negative, but no less than ``-beta``: below it the class is left alone.
 
     Attributes:
@@ -118,15 +144,14 @@ class Floored:
         if not self.beta >= 0:
             raise InputError(f"beta must be at least 0, got {self.beta}")
 
-    def objective(self, groups: "torch.Tensor", decontamination: "torch.Tensor") -> "torch.Tensor":
-        """Sum of the class risks ``groups`` [K], cut off where a source counts against the class."""
-        import torch
-
-        return torch.where(correctable(decontamination), groups.clamp(min=-self.beta), groups).sum()
+    def pieces(self, groups: "torch.Tensor", allowed: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        """The class risks, cut off below ``-beta``."""
+        below = allowed & (groups < -self.beta)
+        return groups.masked_fill(below, -self.beta).sum(), (~below).to(groups.dtype)
 
 
 @dataclass(frozen=True)
-class Leaky:
+class Leaky(Piecewise):
     """Each class risk that can turn negative, turned up below zero with another slope.
 
     Attributes:
@@ -141,12 +166,17 @@ class Leaky:
         if not 0 <= self.slope <= 1:
             raise InputError(f"slope must lie in [0, 1], got {self.slope}")
 
-    def objective(self, groups: "torch.Tensor", decontamination: "torch.Tensor") -> "torch.Tensor":
-        """Sum of the class risks ``groups`` [K], turned up where a source counts against the class."""
-        import torch
+    def pieces(self, groups: "torch.Tensor", allowed: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        """The class risks, turned up below zero."""
+        return _turned(groups, allowed, -self.slope)
 
-        turned = torch.maximum(groups, -self.slope * groups)
-        return torch.where(correctable(decontamination), turned, groups).sum()
+
+def _turned(groups: "torch.Tensor", allowed: "torch.Tensor", slope: float) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Value and slopes where ``groups`` have another slope below zero."""
+    import torch
+
+    slopes = torch.where(allowed & (groups < 0), slope, 1.0).to(groups.dtype)
+    return (slopes * groups).sum(), slopes
 
 
 RiskCorrection = Uncorrected | Absolute | Floored | Leaky | NonNegative

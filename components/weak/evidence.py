@@ -1,6 +1,7 @@
 """What is known of each row, as tensors beside the row's logits."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,18 +31,22 @@ class Evidence:
         return len(self.inside)
 
     def rows(self, index: "Tensor | slice") -> "Evidence":
-        """The evidence of the rows at ``index``."""
-        return Evidence(
-            self.inside[index],
-            None if self.factors is None else self.factors[index],
-            None if self.log_likelihood is None else self.log_likelihood[index],
-            None if self.beliefs is None else self.beliefs[index],
-        )
+        """The evidence of the rows at ``index``: numbers, which rows to keep, or a stretch."""
+
+        def of(part: "Tensor") -> "Tensor":
+            if isinstance(index, slice) or index.dtype.itemsize == 1:  # a mask
+                return part[index]
+            return part.index_select(0, index)  # which is faster with numbers
+
+        return self._each(of)
 
     def to(self, device: "torch.device | str | None" = None, dtype: "torch.dtype | None" = None) -> "Evidence":
         """The same on another device, or as other floating point numbers."""
-        parts = (self.inside, self.factors, self.log_likelihood, self.beliefs)
-        return Evidence(*(part if part is None else part.to(device=device, dtype=dtype) for part in parts))  # type: ignore[arg-type]
+        return self._each(lambda part: part.to(device=device, dtype=dtype))
+
+    def _each(self, change: "Callable[[Tensor], Tensor]") -> "Evidence":
+        rest = (self.factors, self.log_likelihood, self.beliefs)
+        return Evidence(change(self.inside), *(None if part is None else change(part) for part in rest))
 
     def totals(self) -> "Tensor":
         """[S] weight of the rows within each source; totals of micro-batches add up to those of the batch."""
@@ -49,7 +54,7 @@ class Evidence:
 
     def remembering(self, beliefs: "Tensor") -> "Evidence":
         """The same rows, with ``beliefs`` [n, K] about their classes."""
-        return replace(self, beliefs=beliefs.detach())
+        return Evidence(self.inside, self.factors, self.log_likelihood, beliefs.detach())
 
     def spread(self) -> "Evidence":
         """The same rows, believing alike in all classes that are not ruled out: where PRODEN starts."""

@@ -19,7 +19,7 @@ mislead: a case study of learning with complementary labels, 2020. Feng et al., 
 labels, 2020.
 """
 
-from contextlib import nullcontext
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -29,16 +29,43 @@ from components.contracts import FloatArray
 from components.errors import InputError
 from components.weak.channel import BagChannel, Channel, RowChannel
 from components.weak.evidence import Evidence
-from components.weak.losses import Losses, columns
+from components.weak.losses import Losses, Slope, columns, exponentials, sloped
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Shape = Literal["logarithm", "exponential", "linear"]
+FAR = 60.0  # of the log of a weight: those that are averaged stay far below, the others must not become infinite
+
+
+class Weighted(ABC):
+    """Losses of all classes, each times a factor that has no gradient."""
+
+    def seen(self, logits: "Tensor", tilt: "Tensor | None") -> "Tensor":
+        """The logits that the losses are of."""
+        return logits
+
+    @abstractmethod
+    def factor(self, seen: "Tensor", evidence: Evidence) -> "Tensor | None":
+        """[n, K] what the losses of ``seen`` count; None: 1."""
+
+    def losses(self, logits: "Tensor", evidence: Evidence, tilt: "Tensor | None", loss: Losses) -> "Tensor":
+        """[n, K] losses of all classes, weighted."""
+        seen = self.seen(logits, tilt)
+        table, factor = loss(seen), self.factor(seen, evidence)
+        return table if factor is None else table * factor
+
+    def sloped(
+        self, logits: "Tensor", evidence: Evidence, tilt: "Tensor | None", loss: Losses
+    ) -> "tuple[Tensor | None, Tensor, Slope]":
+        """The factor, and without a graph the losses and their slope."""
+        seen = self.seen(logits, tilt)
+        table, slope = sloped(loss, seen)
+        return self.factor(seen, evidence), table, lambda weights: along(slope(weights), logits)
 
 
 @dataclass(frozen=True)
-class Inverse:
+class Inverse(Weighted):
     """The unbiased risk: losses weighted so that their mean is the clean risk, whatever the loss.
 
     Attributes:
@@ -51,10 +78,9 @@ class Inverse:
         """[K, S]: the inverse of the channel."""
         return channel.inverse()
 
-    def losses(self, logits: "Tensor", evidence: Evidence, tilt: "Tensor | None", loss: Losses) -> "Tensor":
-        """[n, K] losses of all classes."""
-        table = loss(logits)
-        return table if evidence.factors is None else table * evidence.factors
+    def factor(self, seen: "Tensor", evidence: Evidence) -> "Tensor | None":
+        """What the rows bring along."""
+        return evidence.factors
 
 
 @dataclass(frozen=True)
@@ -79,9 +105,16 @@ class Forward:
         joint = torch.logsumexp(seen + likelihood_of(evidence), dim=-1, keepdim=True)
         return torch.logsumexp(seen, dim=-1, keepdim=True) - joint
 
+    def sloped(
+        self, logits: "Tensor", evidence: Evidence, tilt: "Tensor | None", loss: Losses
+    ) -> "tuple[None, Tensor, Slope]":
+        """``losses`` without a graph, and their slope."""
+        surprise, slope = surprised(drawn(logits, tilt), likelihood_of(evidence))
+        return None, surprise, lambda weights: along(weights * slope, logits)
+
 
 @dataclass(frozen=True)
-class PosteriorRewrite:
+class PosteriorRewrite(Weighted):
     """Losses weighted by the probability of each class given what was observed; the weights have no gradient.
 
     Attributes:
@@ -97,15 +130,18 @@ class PosteriorRewrite:
         """[K, S]: the share of each source."""
         return np.tile(channel.shares(), (len(channel.log_tilt()), 1))
 
-    def losses(self, logits: "Tensor", evidence: Evidence, tilt: "Tensor | None", loss: Losses) -> "Tensor":
-        """[n, K] losses of all classes, weighted."""
-        seen = drawn(logits, tilt)
+    def seen(self, logits: "Tensor", tilt: "Tensor | None") -> "Tensor":
+        """Logits of the classes among the rows drawn."""
+        return drawn(logits, tilt)
+
+    def factor(self, seen: "Tensor", evidence: Evidence) -> "Tensor":
+        """The beliefs."""
         kept = evidence.beliefs if self.remembered else None
-        return (posterior(seen, evidence) if kept is None else kept) * loss(seen)
+        return posterior(seen, evidence) if kept is None else kept
 
 
 @dataclass(frozen=True)
-class Reweight:
+class Reweight(Weighted):
     """The loss of the noisy label times P(clean = label) / P(noisy = label) under the present classifier.
 
     Attributes:
@@ -130,15 +166,17 @@ class Reweight:
             )
         return np.diag(shares)
 
-    def losses(self, logits: "Tensor", evidence: Evidence, tilt: "Tensor | None", loss: Losses) -> "Tensor":
-        """[n, K] losses of all classes, weighted; only that of the noisy label is averaged."""
+    def factor(self, seen: "Tensor", evidence: Evidence) -> "Tensor":
+        """P(clean = class) / P(noisy = label); only that of the class of the label is averaged."""
         import torch
 
-        with nullcontext() if self.live else torch.no_grad():
-            logs = torch.log_softmax(columns(logits), dim=-1)
-            noisy = torch.logsumexp(logs + likelihood_of(evidence), dim=-1, keepdim=True)
-            weight = (logs - noisy).exp()
-        return weight * loss(logits)
+        wide = columns(seen)
+        joint = wide + likelihood_of(evidence)
+        if self.live:
+            return (wide - torch.logsumexp(joint, dim=-1, keepdim=True)).clamp(max=FAR).exp()
+        with torch.no_grad():
+            largest, _, _, total = exponentials(joint)
+            return (wide - largest).clamp_(max=FAR).exp_().div_(total)
 
 
 @dataclass(frozen=True)
@@ -166,11 +204,29 @@ class Surrogate:
         """[n, 1] losses of the rows."""
         import torch
 
-        possible = torch.where(likelihood_of(evidence) > float("-inf"), 0.0, float("-inf"))
-        wide = drawn(logits, tilt)
-        minus_log = torch.logsumexp(wide, dim=-1, keepdim=True) - torch.logsumexp(
-            wide + possible.to(wide.dtype), dim=-1, keepdim=True
-        )
+        seen = drawn(logits, tilt)
+        joint = torch.logsumexp(seen + self._possible(evidence), dim=-1, keepdim=True)
+        return self._shaped(torch.logsumexp(seen, dim=-1, keepdim=True) - joint)
+
+    def sloped(
+        self, logits: "Tensor", evidence: Evidence, tilt: "Tensor | None", loss: Losses
+    ) -> "tuple[None, Tensor, Slope]":
+        """``losses`` without a graph, and their slope."""
+        minus_log, slope = surprised(drawn(logits, tilt), self._possible(evidence))
+        losses = self._shaped(minus_log)
+        if self.shape == "logarithm":
+            return None, losses, lambda weights: along(weights * slope, logits)
+        outer = 1 - losses if self.shape == "linear" else losses * (1 - losses.log())
+        return None, losses, lambda weights: along(weights * outer * slope, logits)
+
+    def _possible(self, evidence: Evidence) -> "Tensor":
+        """[n, K] the likelihood of what was observed, were it the same of all classes that are not ruled out."""
+        likelihood = likelihood_of(evidence)
+        return likelihood.masked_fill(likelihood > float("-inf"), 0.0)
+
+    def _shaped(self, minus_log: "Tensor") -> "Tensor":
+        import torch
+
         if self.shape == "logarithm":
             return minus_log
         wrong = -torch.expm1(-minus_log)
@@ -189,7 +245,24 @@ def posterior(seen: "Tensor", evidence: Evidence) -> "Tensor":
     """[n, K] P(class | observed, x), no gradient, given logits ``seen`` [n, K] of the classes among the rows drawn."""
     import torch
 
-    return torch.softmax(seen.detach() + likelihood_of(evidence), dim=-1)
+    with torch.no_grad():
+        _, _, shares, total = exponentials(seen + likelihood_of(evidence))
+        return shares.div_(total)
+
+
+def surprised(seen: "Tensor", likelihood: "Tensor") -> "tuple[Tensor, Tensor]":
+    """[n, 1] minus the log likelihood of what was observed and [n, K] its slope along ``seen``, without a graph."""
+    import torch
+
+    _, centred, shares, total = exponentials(seen)
+    largest, _, joint, joint_total = exponentials(centred + likelihood)
+    slope = torch.addcdiv(shares / total, joint, joint_total, value=-1)
+    return (total / joint_total).log() - largest, slope
+
+
+def along(slope: "Tensor", logits: "Tensor") -> "Tensor":
+    """A slope along ``columns`` of the logits, or along the logits themselves, as one along the logits."""
+    return slope[..., 0] if slope.ndim > logits.ndim else slope
 
 
 def likelihood_of(evidence: Evidence) -> "Tensor":

@@ -29,13 +29,20 @@ def reduced(
         totals: [S] weight of each source, where the rows are a share of those the risk is of: the risks of the shares
             then add up to the risk of all. None: the rows are all there are.
     """
+    # First what each row counts: that needs no gradient.
+    return (shares_of(inside, inside.sum(dim=0) if totals is None else totals) @ coefficients.T * losses).sum(dim=0)
+
+
+def shares_of(inside: "torch.Tensor", totals: "torch.Tensor") -> "torch.Tensor":
+    """[n, S] weight of each row within each source, in shares of the weight of the source.
+
+    Args:
+        inside: [n, S] weight of each row within each source, 0 outside.
+        totals: [S], or [n, S] of each row's minibatch, weight of each source; where it has none the shares are 0.
+    """
     import torch
 
-    if totals is None:
-        totals = inside.sum(dim=0)
-    safe = torch.where(totals > 0, totals, 1.0)
-    counted = inside @ (coefficients / safe).T  # first what each row counts: that needs no gradient
-    return (counted * losses).sum(dim=0)
+    return inside / torch.where(totals > 0, totals, 1.0)
 
 
 def group_risks(

@@ -157,7 +157,7 @@ def protocols() -> Mapping[str, Protocol]:
     for first, most in ((0.9, 0.025), (0.8, 0.035)):
         uu = UnlabeledUnlabeled(first, round(1 - first, 1), EVEN)
         found[f"uu-{first:g}"] = Protocol(
-            f"UU ({first}, {uu.second})", uu, upu, deep, Sgd(1e-3, 0.9, 1e-4), 200, 128, Gate(high=most), True,
+            f"UU ({first}, {uu.second})", uu, upu, deep, Sgd(1e-3, 0.0, 1e-4), 200, 128, Gate(high=most), True,
             (30_000, 30_000),
         )  # fmt: skip
     untold = NoisyLabels(as_table(np.eye(10)))

@@ -1,6 +1,7 @@
 """Chromium, as Debian brings it, and what a person does with it: look at a page, find a field, keep a picture."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ class Visitor:
         """A field of Prefect's run form, by its title and those of the fields that it lies in, the outermost first."""
         place = self.page
         for name in names:
-            title = self.page.get_by_text(f"{name} (Optional)", exact=True)
+            title = self.page.get_by_text(re.compile(rf"^{re.escape(name)}( \(Optional\))?$"))
             place = place.locator(".schema-form-property").filter(has=title).last
         return place
 

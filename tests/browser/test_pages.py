@@ -10,7 +10,8 @@ import pytest
 
 from components.discovery import METHODS, CamUvX
 from components.heads import Linear, Mlp
-from flows.configuration import Pipeline
+from components.weak import SETTINGS, UNSETTLED, PositiveUnlabeled
+from flows.configuration import Classify, Pipeline
 from flows.forms import build, descriptions, read_form
 from tests.live_site import Site, ended, wait_for
 
@@ -98,6 +99,28 @@ def test_the_form_of_a_discovery_offers_every_method_with_its_fields(visitor: An
     discovery.get_by_role("button", name="Cam uv x", exact=True).click()
     visitor.field("Discovery", "Choices").get_by_text(descriptions(CamUvX)["choices"]).wait_for()
     visitor.picture("form-discovery")
+
+
+def test_a_classifier_is_ordered_by_saying_what_the_labels_are(visitor: Any, site: Site, first: str) -> None:
+    open_form(visitor, site, "classify", "Setting")
+    page, setting = visitor.page, visitor.field("Training", "Setting")
+    offered = {button.inner_text() for button in setting.get_by_role("button").all()}
+    assert {kind.replace("_", " ").capitalize() for kind in (*SETTINGS, *UNSETTLED)} <= offered
+    setting.get_by_role("button", name="Positive unlabeled", exact=True).click()
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_text("'kind': 'positive_unlabeled'} is not valid").first.wait_for()  # its prior nobody knows for them
+    setting.locator("input").first.fill("0.4")
+    setting.scroll_into_view_if_needed()
+    visitor.picture("form-classify")
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_role("button", name="View run").last.click()
+    page.wait_for_url(re.compile("/runs/flow-run/"))
+    run = page.url.rpartition("/")[2].partition("?")[0]
+    asked = build(read_form(Classify, site.run(run)["parameters"]["config"]))
+    assert asked.training.setting == PositiveUnlabeled(0.4)
+    assert ended(site, run)["state_type"] == "COMPLETED"
+    page.get_by_role("tablist").get_by_text("Artifacts", exact=True).click()
+    visitor.picture("run-classify")
 
 
 def test_the_automation_says_what_it_does(visitor: Any, site: Site) -> None:

@@ -21,7 +21,7 @@ plain = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(all
 numbers = st.sampled_from([np.float64, np.float32, np.int64, np.int8, np.bool_]).flatmap(
     lambda kind: arrays(
         kind,
-        array_shapes(max_dims=2, max_side=3),
+        array_shapes(min_dims=0, max_dims=2, max_side=3),
         elements={"allow_nan": False} if np.dtype(kind).kind == "f" else None,
     )
 )

@@ -19,7 +19,6 @@ from components.classifier import Adam, ClassifierTraining, Perceptron, RiskMini
 from components.errors import InputError
 from components.estimators import NoisyLabelClassifier, PositiveUnlabeledClassifier, WeakClassifier, weak_accuracy
 from components.estimators.held_out import held_out
-from components.estimators.noisy_labels import doubts
 from components.weak import (
     SETTINGS,
     Clean,
@@ -211,16 +210,6 @@ def test_the_prior_is_that_of_the_rows_that_stand_for_the_population() -> None:
     other = PositiveUnlabeledClassifier(prior_method=KernelMean(maximum_rows=1000), **quick).fit(X, s).prior_
     assert other.value == pytest.approx(truth, abs=0.1)
     assert other.source != two.source
-
-
-def test_doubts_are_bayes() -> None:
-    clean, table = (
-        np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]),
-        np.array([[0.6, 0.4, 0], [0, 0.7, 0.3], [0.2, 0.2, 0.6]]),
-    )
-    right_first = 0.3 * 0.7 / (0.5 * 0.4 + 0.3 * 0.7 + 0.2 * 0.2)
-    right_second = 0.1 * 0.6 / (0.1 * 0.6 + 0.1 * 0 + 0.8 * 0.2)
-    np.testing.assert_allclose(doubts(clean, table, np.array([1, 0])), [1 - right_first, 1 - right_second], rtol=1e-12)
 
 
 @pytest.mark.parametrize("told", [True, False])

@@ -19,7 +19,7 @@ from flows.cli import app
 from flows.configuration import Pipeline
 from flows.forms import descriptions
 
-COMMANDS = ("run", "discover", "update", "predict", "methods", "doctor")
+COMMANDS = ("run", "discover", "classify", "update", "predict", "methods", "doctor")
 WIDE = "400"
 
 

@@ -79,6 +79,7 @@ def test_the_pipeline_is_weekly_the_update_daily_the_others_on_demand() -> None:
         "update": [["*", "*", "*"]],
         "discover": [],
         "tune": [],
+        "classify": [],
     }
 
 

@@ -35,7 +35,7 @@ def ordered(site: Site) -> dict[str, str]:
 
 
 def test_everything_that_is_described_is_there(site: Site) -> None:
-    assert set(site.ids) == {"pipeline", "update", "discover", "tune"}
+    assert set(site.ids) == {"pipeline", "update", "discover", "tune", "classify"}
     automations = {each["name"] for each in site.ask("/automations/filter")}
     assert automations == {"update on drift", "crash runs that fell silent"}
     (pool,) = site.ask("/work_pools/filter")

@@ -1,12 +1,13 @@
 """Forms: made from the methods' fields, and strict."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import get_args, get_type_hints
 
 import pytest
 
 from components.errors import InputError
 from components.heads import Head, Linear, Mlp
-from flows.configuration import Discover, Pipeline, Update, read_values
+from flows.configuration import PLANS, Pipeline, read_values
 from flows.forms import build, descriptions, form_of, read_form
 
 
@@ -39,7 +40,7 @@ class Outer:
     inner: Inner = Inner()
 
 
-@pytest.mark.parametrize("method", [Outer, Pipeline, Discover, Update])
+@pytest.mark.parametrize("method", [Outer, *PLANS.values()])
 def test_an_empty_form_builds_the_default_method(method: type) -> None:
     assert build(read_form(method, {})) == method()
 
@@ -137,18 +138,62 @@ def test_the_api_can_tell_of_a_mistake_deep_inside_a_choice() -> None:
     assert "'x' is not of type 'integer'" in str(told)
 
 
-def every_method(method: type) -> list[type]:
-    form = form_of(method)
-    below = [type(getattr(form(), name)) for name in form.model_fields]
-    return [method] + [
-        m for f in below if hasattr(f, "__kintsugi_method__") for m in every_method(f.__kintsugi_method__)
-    ]
+def every_method(method: type) -> set[type]:
+    hints = get_type_hints(method).values()
+    below = [member for hint in hints for member in (hint, *get_args(hint)) if isinstance(member, type)]
+    return {method}.union(*(every_method(member) for member in below if is_dataclass(member)))
 
 
-@pytest.mark.parametrize("method", every_method(Pipeline), ids=lambda method: method.__name__)
+@pytest.mark.parametrize(
+    "method",
+    sorted(set().union(*map(every_method, PLANS.values())), key=lambda method: method.__name__),
+    ids=lambda method: method.__name__,
+)
 def test_every_field_of_every_method_is_described(method: type) -> None:
     texts = descriptions(method)
     assert [field.name for field in fields(method) if field.name != "kind" and not texts.get(field.name)] == []
+
+
+@dataclass(frozen=True)
+class Demanding:
+    """One that must be told something, and may be told something else.
+
+    Attributes:
+        share: What must be said.
+        head: What may be left out.
+        inner: What may be left out and stands alone.
+    """
+
+    share: float
+    head: Head | None = None
+    inner: Inner | None = None
+
+
+def test_what_has_no_usual_value_must_be_given() -> None:
+    assert build(read_form(Demanding, {"share": 0.5})) == Demanding(0.5)
+    assert form_of(Demanding).model_json_schema()["required"] == ["share"]
+    with pytest.raises(InputError, match=r"^share must be given, it has no usual value$"):
+        read_form(Demanding, {})
+    with pytest.raises(InputError, match=r"^shrae is no field of the configuration; did you mean share\?$"):
+        read_form(Demanding, {"shrae": 0.5})
+
+
+def test_nothing_may_be_chosen_where_nothing_is_a_choice() -> None:
+    from prefect.utilities.schema_tools.validation import build_error_obj, validate
+
+    for head in (None, {"kind": "linear"}, {"kind": "mlp", "hidden": 2}):
+        values = {"share": 0.5, "head": head, "inner": None}
+        made = build(read_form(Demanding, values))
+        assert made.head == (None if head is None else Linear() if head["kind"] == "linear" else Mlp(hidden=2))
+        assert build_error_obj(validate(values, form_of(Demanding).model_json_schema()))["valid"]
+    head_schema = form_of(Demanding).model_json_schema()["properties"]["head"]
+    assert head_schema["anyOf"][-1] == {"type": "null"}
+    assert not {"oneOf", "allOf"}.intersection(head_schema)
+    wrong = {"share": 0.5, "head": {"kind": "mlp", "hidden": 0}}
+    told = build_error_obj(validate(wrong, form_of(Demanding).model_json_schema()))
+    assert "0 is less than the minimum of 1" in str(told)
+    with pytest.raises(InputError, match=r"head\.hiden is no field.*did you mean hidden"):
+        read_form(Demanding, {"share": 0.5, "head": {"kind": "mlp", "hiden": 1}})
 
 
 def test_assignments_win_over_the_file(tmp_path: pytest.TempPathFactory) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from functools import cache
 from typing import get_args, get_type_hints
 
@@ -95,10 +95,17 @@ def methods(method: type) -> Iterator[type]:
                 yield from methods(member)
 
 
+def can_be_made_without_values(method: type) -> bool:
+    usual = (
+        field.default_factory if field.default is MISSING else field.default for field in dataclasses.fields(method)
+    )
+    return MISSING not in usual
+
+
 EVERY = sorted({each for plan in PLANS.values() for each in methods(plan)}, key=lambda method: method.__name__)
 NUMBERS = [
     (method, field.name)
-    for method in EVERY
+    for method in filter(can_be_made_without_values, EVERY)
     for field in dataclasses.fields(method)
     if get_type_hints(method)[field.name] in (int, float)
 ]

@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from components.classifier import Adam, ClassifierPredictor, ClassifierTraining, Perceptron
 from components.contracts import Column, Posterior
 from components.features import FeatureMap
 from components.heads import Linear
 from components.predictor import Predictor
+from components.weak import Clean, ComplementaryLabels, PositiveUnlabeled
 from tasks.packaging import Candidate
 from tasks.registry import RegisteredModel, register
 from tasks.servers import free_port
@@ -52,6 +55,29 @@ def predictor(slope: float) -> Predictor:
     return Predictor(features, head, Posterior(layout, np.full(weights, 4.0), np.full(weights, 4.0 * slope)))
 
 
+@cache
+def classifier(classes: int, seed: int = 0) -> ClassifierPredictor:
+    """A short training on labels that follow age: of two classes from positives, of three from what rows are not."""
+    frame, held = patients(300, 9), patients(200, 8)
+    features = FeatureMap.fit(frame, COLUMNS)
+    setting, names = {
+        2: (PositiveUnlabeled(0.5), ("old", "[young]")),
+        3: (ComplementaryLabels(3), ("old", "[middle]", "young")),
+    }[classes]
+    rows, kept = (
+        setting.simulate(Clean(features.transform(table), rank(table, classes)), seed).observed
+        for table in (frame, held)
+    )
+    network = Perceptron((6,), normalised=classes == 3)
+    fitted = ClassifierTraining(setting, network=network, epochs=20, optimiser=Adam(0.03), seed=seed).fit(rows, kept)
+    return ClassifierPredictor.of(fitted, network, names, features)
+
+
+def rank(table: pd.DataFrame, classes: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """Class of each row: the oldest first."""
+    return (table["age"].rank(pct=True, ascending=False).to_numpy() * classes).astype(int).clip(0, classes - 1)
+
+
 @dataclass(frozen=True)
 class Store:
     """A registry to work on.
@@ -75,6 +101,13 @@ class Store:
     def register(self, name: str, folder: Path, slope: float, judged_against: str, promote: bool) -> RegisteredModel:
         candidate = self.candidate(folder / f"{name} {slope}", slope)
         return register(self.tracking, self.run_id, name, candidate, promote, judged_against)
+
+    def register_classifier(
+        self, name: str, folder: Path, made: ClassifierPredictor, judged_against: str = ""
+    ) -> RegisteredModel:
+        made.save(folder)
+        candidate = Candidate(folder, made.example(), "# a classifier\n", {"gates": "passed"})
+        return register(self.tracking, self.run_id, name, candidate, True, judged_against)
 
     def bare(self, name: str, count: int, **tags: str) -> None:
         """A model with versions that hold no files: for who only moves aliases."""
@@ -185,3 +218,8 @@ def rows() -> Callable[..., pd.DataFrame]:
 @pytest.fixture(scope="session")
 def small() -> Callable[[float], Predictor]:
     return predictor
+
+
+@pytest.fixture(scope="session")
+def learnt() -> Callable[..., ClassifierPredictor]:
+    return classifier

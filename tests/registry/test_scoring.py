@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from components.errors import InputError, OutsideError
 from components.predictor import Predictor
 from tasks import scoring_parts
-from tasks.scoring import ADDED, SUMMARY, FolderScored, Scorer, score_folder
+from tasks.scoring import SUMMARY, FolderScored, Scorer, score_folder
 from tasks.scoring_parts import Source, target_of
 from tasks.settings import Settings
 
@@ -80,7 +80,7 @@ def check(model: Predictor, folder: Path, rows: Rows) -> None:
         read(output / "ward=west side" / "b.pq-00000.parquet"),
         expected(model, rows(20, 2).drop(columns="ward"), ward="west side"),
     )
-    assert list(read(output / "none-00000.parquet")) == [*rows(1, 3), *ADDED]
+    assert list(read(output / "none-00000.parquet")) == [*rows(1, 3), *model.added]
 
 
 @pytest.mark.parametrize("part_rows", [1, 60, 1000])
@@ -325,7 +325,7 @@ def test_a_scoring_that_was_killed_goes_on_with_what_is_left(
     for number in (0, 31, 59):
         found = read(output / f"{number:02d}-00000.parquet")
         assert set(found["part"]) == {number}
-        pd.testing.assert_frame_equal(found[list(ADDED)], answer)
+        pd.testing.assert_frame_equal(found[list(model.added)], answer)
 
 
 def test_the_type_of_every_column_stays(model: Predictor, rows: Rows, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 
 from components.bayes import Ivon
 from components.classifier import ClassifierTraining, InMemory, ParquetRows, Perceptron
+from components.classifier.coding import Coding
 from components.contracts import CausalGraph, Column, Dataset, TimeBatch
 from components.errors import InputError, OutsideError
 from components.features import FeatureMap
@@ -192,7 +193,8 @@ def test_workers_that_compute_differently_are_found_out() -> None:
 def test_two_workers_train_the_classifier_that_one_trains(dataset: Dataset, running: None) -> None:
     setting = PositiveUnlabeled(0.6, sampling="one_sample")
     features = FeatureMap.fit(read_rows(dataset, ["a", "b"]), dataset.columns[:2])
-    rows = ParquetRows(replace(dataset, path=dataset.path.absolute()), features, setting, "label", (1, 2))
+    coding = Coding(Column("label", "observed_label"), setting)
+    rows = ParquetRows(replace(dataset, path=dataset.path.absolute()), features, coding, (1, 2))
     training = ClassifierTraining(setting, network=Perceptron((8,)), epochs=4, minibatch_rows=100)
     told: list[int] = []
     one = work_together(ClassifierJob(training, rows, rows), Settings(map="inline"))

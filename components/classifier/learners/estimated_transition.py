@@ -62,7 +62,7 @@ class EstimatedTransitionLearner(TransitionLearner):
     def corrected(self, batch: Minibatch, log_clean: Tensor, progress: Progress) -> Tensor:
         """The corrected risk of the minibatch."""
         evidence = Evidence(batch.evidence.inside, log_likelihood=self.risk.evidence(batch.marks).log_likelihood)
-        return self.risk.objective(batch.sum(self.risk.groups(log_clean, evidence, batch.totals)))
+        return self.risk.step(log_clean, evidence, batch.shares, batch.sum)[0]
 
     def found(self, passes: Passes) -> Found:
         """The table with its intervals."""

@@ -149,8 +149,14 @@ class Learner(nn.Module, ABC):
         """
         return None
 
-    def doubts(self, features: Tensor, marks: Tensor) -> Tensor | None:
-        """[n] how doubtful each row's mark is, in [0, 1], no gradient; None: marks of this setting cannot be wrong."""
+    def doubts(self, features: Tensor, marks: Tensor, log_clean: Tensor) -> Tensor | None:
+        """[n] how doubtful each row's mark is, in [0, 1], no gradient; None: marks of this setting cannot be wrong.
+
+        Args:
+            features: [n, d].
+            marks: [n] or [n, K] what was observed.
+            log_clean: [n, K] log probabilities of the clean class, calibrated if the classifier is.
+        """
         return None
 
     def found(self, passes: Passes) -> Found:

@@ -63,6 +63,6 @@ class BackwardSiguaLearner(NoisyLabelLearner):
         """[n, K] log probabilities of the noisy label."""
         return torch.logsumexp(self.log_probabilities(features)[:, :, None] + self.log_table, dim=1)
 
-    def doubts(self, features: Tensor, marks: Tensor) -> Tensor | None:
+    def doubts(self, features: Tensor, marks: Tensor, log_clean: Tensor) -> Tensor | None:
         """One minus the probability that the clean class is the label, given row and label."""
-        return label_doubts(self.log_probabilities(features), self.log_table, marks.long())
+        return label_doubts(log_clean, self.log_table, marks.long())

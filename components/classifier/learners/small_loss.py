@@ -113,9 +113,9 @@ class SmallLossLearner(NoisyLabelLearner):
         called = columns(self.logits(batch.features)).argmax(dim=1)
         return self.mean(batch, (called != batch.marks).float())
 
-    def doubts(self, features: Tensor, marks: Tensor) -> Tensor | None:
+    def doubts(self, features: Tensor, marks: Tensor, log_clean: Tensor) -> Tensor | None:
         """One minus the probability of the label: the networks were kept from learning wrong ones."""
-        return 1 - self.log_probabilities(features).exp().gather(1, marks.long()[:, None])[:, 0]
+        return 1 - log_clean.exp().gather(1, marks.long()[:, None])[:, 0]
 
     def found(self, passes: Passes) -> Found:
         """The noise rate that rows were left out by, and the table it was estimated with."""

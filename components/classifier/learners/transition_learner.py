@@ -137,10 +137,9 @@ class TransitionLearner(NoisyLabelLearner):
             batch, forward_surprise(log_clean, self.log_transition(batch.features, log_clean), batch.marks)
         )
 
-    def doubts(self, features: Tensor, marks: Tensor) -> Tensor | None:
+    def doubts(self, features: Tensor, marks: Tensor, log_clean: Tensor) -> Tensor | None:
         """[n] P(clean class is not the label | label, x)."""
-        log_clean = self.log_clean(features)
-        return label_doubts(log_clean, self.log_transition(features, log_clean), marks)
+        return label_doubts(log_clean, self.log_transition(features, log_clean.to(features.dtype)), marks)
 
     def found(self, passes: Passes) -> Found:
         """The table, a mean over rows where it differs among them, and the share of labels it makes wrong."""

@@ -1,4 +1,7 @@
-"""The methods a classifier can be trained by."""
+"""The methods a classifier can be trained by.
+
+``AnyMethod`` are those that a form can hold; ``ConfidenceScored`` needs a number for each row.
+"""
 
 from typing import get_args
 
@@ -22,7 +25,6 @@ AnyMethod = (
     | TotalVariation
     | TransitionRevision
     | PartDependent
-    | ConfidenceScored
     | ManifoldRegularised
     | CoTeaching
     | CoTeachingPlus

@@ -28,6 +28,7 @@ class LabelSetting(Setting):
     """Rows with a label that depends on nothing but the class."""
 
     usual_loss: ClassVar[Loss] = CrossEntropy()
+    labels_are_classes = True
 
     @property
     @abstractmethod

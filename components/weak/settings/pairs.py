@@ -36,6 +36,11 @@ class SimilaritySetting(TwoClassSetting):
         between("prior", self.prior, forbidden=0.5)
 
     @property
+    def unlabeled(self) -> int | None:
+        """The rows that are in no pair, where there are such."""
+        return self.sources.index("unlabeled") if "unlabeled" in self.sources else None
+
+    @property
     def composition(self) -> FloatArray:
         """The points of pairs alike, the points of pairs that differ, and the unlabeled rows."""
         p, n = binary(self.prior)

@@ -38,6 +38,7 @@ class SetSetting(RowSetting):
     usual_loss: ClassVar[Loss] = CrossEntropy()
     usual_correction: ClassVar[RiskCorrection] = Absolute()
     row_kind = "set"
+    labels_are_classes = True
     classes: int
 
     def __post_init__(self) -> None:

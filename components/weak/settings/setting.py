@@ -35,6 +35,7 @@ class Setting(ABC):
         usual_rewrite: Rewrite where none is asked for.
         usual_correction: Correction where none is asked for.
         likely: Whether what is observed has a likelihood given the class.
+        labels_are_classes: Whether a label names a class, the one of its number, be it the right one or not.
     """
 
     kind: str
@@ -42,6 +43,12 @@ class Setting(ABC):
     usual_rewrite: ClassVar[Rewrite]
     usual_correction: ClassVar[RiskCorrection]
     likely: ClassVar[bool] = True
+    labels_are_classes: ClassVar[bool] = False
+
+    @property
+    def unlabeled(self) -> int | None:
+        """Number of the source of the rows without a label; None where every row has one."""
+        return None
 
     @property
     @abstractmethod

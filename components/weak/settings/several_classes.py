@@ -59,6 +59,7 @@ class SemiSupervised(SourceSetting):
     prior: tuple[float, ...]
     kind: Literal["semi_supervised"] = "semi_supervised"
     usual_loss: ClassVar[Loss] = CrossEntropy()
+    labels_are_classes = True
 
     def __post_init__(self) -> None:
         check_prior("prior", self.target, max(len(self.prior), 2))
@@ -72,6 +73,11 @@ class SemiSupervised(SourceSetting):
     def target(self) -> FloatArray:
         """The prior."""
         return np.array(self.prior, dtype=np.float64)
+
+    @property
+    def unlabeled(self) -> int:
+        """The last source."""
+        return self.symbol_count - 1
 
     def coded(self, labels: ArrayLike) -> Marks:
         """The number of the class, or -1 for unlabeled."""
@@ -90,6 +96,7 @@ class SeveralPositives(SourceSetting):
     prior: tuple[float, ...]
     kind: Literal["several_positives"] = "several_positives"
     usual_loss: ClassVar[Loss] = CrossEntropy()
+    labels_are_classes = True
 
     def __post_init__(self) -> None:
         check_prior("prior", self.target, max(len(self.prior), 2))
@@ -103,6 +110,11 @@ class SeveralPositives(SourceSetting):
     def target(self) -> FloatArray:
         """The prior."""
         return np.array(self.prior, dtype=np.float64)
+
+    @property
+    def unlabeled(self) -> int:
+        """The last source."""
+        return self.symbol_count - 1
 
     def coded(self, labels: ArrayLike) -> Marks:
         """The number of the class, 0 to K - 2, or -1 for unlabeled."""

@@ -31,6 +31,7 @@ class PositiveNegative(TwoClassSetting):
     prior: float
     kind: Literal["positive_negative"] = "positive_negative"
     usual_loss: ClassVar[Loss] = CrossEntropy()
+    labels_are_classes = True
     usual_correction: ClassVar[RiskCorrection] = Uncorrected()
 
     @property
@@ -88,6 +89,11 @@ class PositiveUnlabeled(TwoClassSetting):
             raise InputError(f"prior must be at least the share of labelled rows, {share:.4g} > 0, got {self.prior}")
         return label_channel([[frequency, 1 - frequency], [0.0, 1.0]], counts)
 
+    @property
+    def unlabeled(self) -> int:
+        """The last source."""
+        return self.symbol_count - 1
+
     def coded(self, labels: ArrayLike) -> Marks:
         """Source 0 for labels 1 (known positive), source 1 for 0, -1 or False (unlabeled)."""
         return two_classes(labels)
@@ -127,6 +133,11 @@ class NegativeUnlabeled(TwoClassSetting):
         """Negatives, unlabeled."""
         return np.array([[0.0, 1.0], binary(self.prior)])
 
+    @property
+    def unlabeled(self) -> int:
+        """The last source."""
+        return self.symbol_count - 1
+
     def coded(self, labels: ArrayLike) -> Marks:
         """Source 0 for labels 1 (known negative), source 1 for 0, -1 or False (unlabeled)."""
         return two_classes(labels)
@@ -147,11 +158,17 @@ class PositiveNegativeUnlabeled(TwoClassSetting):
     prior: float
     kind: Literal["positive_negative_unlabeled"] = "positive_negative_unlabeled"
     usual_correction: ClassVar[RiskCorrection] = NonNegative()
+    labels_are_classes = True
 
     @property
     def composition(self) -> FloatArray:
         """Positives, negatives, unlabeled."""
         return np.array([[1.0, 0.0], [0.0, 1.0], binary(self.prior)])
+
+    @property
+    def unlabeled(self) -> int:
+        """The last source."""
+        return self.symbol_count - 1
 
     def coded(self, labels: ArrayLike) -> Marks:
         """Source 0 for labels 1 (positive), 1 for -1 (negative), 2 for 0 (unlabeled)."""

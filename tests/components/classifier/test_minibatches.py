@@ -64,8 +64,10 @@ def test_an_epoch_has_every_row_once_and_the_means_of_all_rows(counts: list[int]
     for batch in minibatches.epoch(seed=3):
         assert torch.equal(batch.features[:, 0].long(), batch.places)
         assert torch.equal(batch.marks, torch.from_numpy(np.array(observed.marks))[batch.places])
-        safe = torch.where(batch.totals > 0, batch.totals, 1.0)
-        sums += (batch.evidence.inside / safe).sum(0)
+        there = batch.evidence.inside > 0
+        assert torch.equal(batch.shares[there], (batch.evidence.inside / batch.totals)[there])
+        assert not batch.shares[~there].any()
+        sums += batch.shares.sum(0)
         seen += batch.places.tolist()
         steps += 1
     assert sorted(seen) == list(range(len(observed)))
@@ -85,6 +87,7 @@ def test_passes_are_in_order_with_the_totals_of_all_rows() -> None:
         found = list(of(setting, observed, 10, piece).passes(size=7))
         assert [place for batch in found for place in batch.places.tolist()] == list(range(55))
         assert all(batch.totals.tolist() == [20, 30, 5] for batch in found)
+        torch.testing.assert_close(sum(batch.shares.sum(dim=0) for batch in found), torch.ones(3, dtype=torch.float64))
 
 
 def test_a_plentiful_source_is_in_every_minibatch() -> None:

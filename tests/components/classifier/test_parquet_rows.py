@@ -10,6 +10,7 @@ import torch
 
 from components.classifier import Adam, ClassifierTraining, InMemory, Linear, ParquetRows, Perceptron
 from components.classifier import parquet as module
+from components.classifier.coding import Coding
 from components.classifier.minibatches import Minibatches
 from components.contracts import Column, Dataset, TimeBatch
 from components.errors import InputError
@@ -42,7 +43,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def rows(dataset: Dataset) -> ParquetRows:
     frame = pd.concat(pd.read_parquet(path) for path in sorted(dataset.path.rglob("*.parquet")))
     features = FeatureMap.fit(frame, COLUMNS[:2])
-    return ParquetRows(dataset, features, SETTING, "told", (1, 2))
+    return ParquetRows(dataset, features, Coding(Column("told", "observed_label"), SETTING), (1, 2))
 
 
 def in_memory(rows: ParquetRows) -> Observed:
@@ -108,8 +109,8 @@ def test_a_streamed_source_has_the_totals_of_all_rows(rows: ParquetRows, monkeyp
 
 
 def test_a_label_outside_the_coding_is_told(dataset: Dataset, rows: ParquetRows) -> None:
-    wrong = replace(rows, label="a")
-    with pytest.raises(InputError, match="labels must be coded"):
+    wrong = replace(rows, coding=replace(rows.coding, column=Column("a")))
+    with pytest.raises(InputError, match="column 'a': labels must be coded"):
         TRAINING.fit(wrong)
-    sets = replace(rows, setting=UnlabeledUnlabeled(0.9, 0.2, 0.5))
-    assert len(replace(TRAINING, setting=sets.setting, epochs=1).fit(sets).history) == 1
+    sets = replace(rows, coding=replace(rows.coding, setting=UnlabeledUnlabeled(0.9, 0.2, 0.5)))
+    assert len(replace(TRAINING, setting=sets.coding.setting, epochs=1).fit(sets).history) == 1

@@ -25,6 +25,7 @@ from components.classifier.minibatches import Minibatch
 from components.errors import InputError
 from components.weak import Clean, NoisyLabels, Observed, PositiveUnlabeled, Setting
 from components.weak.losses import columns
+from components.weak.risk import shares_of
 from components.weak.transitions import Table, as_table, pair_noise, symmetric_noise
 from tests.benchmarks.weak_mnist import DATA, accuracy, digits
 from tests.components.classifier.test_training import clean
@@ -73,7 +74,8 @@ def of_rows(
     weights: torch.Tensor | None = None,
 ) -> Minibatch:
     evidence = learner.evidence(marks, weights)
-    return Minibatch(features, marks, evidence, evidence.totals(), places)
+    totals = evidence.totals()
+    return Minibatch(features, marks, evidence, totals, shares_of(evidence.inside, totals), places)
 
 
 def gradients(learner: Learner, scalar: torch.Tensor) -> list[torch.Tensor]:
@@ -268,7 +270,9 @@ def test_the_classifier_is_the_mean_of_the_log_probabilities() -> None:
         expected = product / product.sum(1, keepdim=True)
         torch.testing.assert_close(learner.log_probabilities(features).exp(), expected.detach(), **EXACT)
         marks = torch.arange(6) % classes
-        torch.testing.assert_close(learner.doubts(features, marks), 1 - expected.detach()[range(6), marks], **EXACT)
+        torch.testing.assert_close(
+            learner.doubts(features, marks, expected.log()).detach(), 1 - expected.detach()[range(6), marks], **EXACT
+        )
 
 
 def test_only_rows_that_are_called_differently_are_chosen_from() -> None:
@@ -363,7 +367,8 @@ def test_backward_sigua_knows_the_posterior_of_a_label() -> None:
     joint = clean_shares[:, :, None] * table
     rows, labels = np.arange(20), batch.marks.numpy()
     expected = 1 - joint[rows, labels, labels] / joint[rows, :, labels].sum(1)
-    np.testing.assert_allclose(learner.doubts(batch.features, batch.marks), expected, atol=1e-6)
+    doubts = learner.doubts(batch.features, batch.marks, learner.log_probabilities(batch.features))
+    np.testing.assert_allclose(doubts, expected, atol=1e-6)
     np.testing.assert_allclose(learner.log_noisy(batch.features).exp(), joint.sum(1), atol=1e-6)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from components.classifier import Adam, ClassifierTraining, Linear, Perceptron, RiskMinimisation, Sgd
+from components.classifier.calibration import Calibration
 from components.classifier.minibatches import Minibatches
 from components.classifier.optimisers import Decay
 from components.errors import InputError
@@ -21,6 +22,7 @@ from components.weak import (
     CrossEntropy,
     Floored,
     Inverse,
+    NegativeUnlabeled,
     NoisyLabels,
     NonNegative,
     Observed,
@@ -310,9 +312,33 @@ def test_doubts_are_the_posterior_of_a_wrong_label() -> None:
     likelihood = np.array(table)[:, labels].T
     right = known * likelihood
     right = right[np.arange(300), labels] / right.sum(axis=1)
-    np.testing.assert_allclose(fitted.doubts(rows), 1 - right, atol=1e-5)
-    with pytest.raises(InputError, match="setting must have marks that can be wrong, got positive_unlabeled"):
-        TRAINING.fit(observed()).doubts(observed())
+    np.testing.assert_allclose(fitted.doubts(rows), 1 - right, rtol=1e-12)
+    scaled = replace(fitted, calibration=Calibration(0.3, (0.5, 0.0, -0.5)))
+    assert np.abs(scaled.probabilities(rows.features) - known).max() > 0.1
+    right = scaled.probabilities(rows.features) * likelihood
+    right = right[np.arange(300), labels] / right.sum(axis=1)
+    np.testing.assert_allclose(scaled.doubts(rows), 1 - right, rtol=1e-12)
+    partial = PartialLabels(3).simulate(clean(60, 3), 0).observed
+    with pytest.raises(InputError, match="setting must have marks that can be wrong, got partial_labels"):
+        ClassifierTraining(PartialLabels(3), network=Linear(), epochs=1).fit(partial).doubts(partial)
+
+
+@pytest.mark.parametrize(
+    "setting", [PositiveUnlabeled(0.4), PositiveUnlabeled(0.4, "one_sample"), NegativeUnlabeled(0.4)]
+)
+def test_the_doubt_of_an_unlabeled_row_is_that_it_is_of_the_class_that_is_known(setting: Setting) -> None:
+    """By Bayes' rule written out; a label that is there is never doubted."""
+    rows = setting.simulate(clean(600, prior=0.4), 0, (90, 410)).observed
+    fitted = ClassifierTraining(setting, network=Linear(), epochs=2).fit(rows)
+    fitted = replace(fitted, calibration=Calibration(0.7, (0.2, -0.2)))
+    column, unlabeled = int(isinstance(setting, NegativeUnlabeled)), rows.marks == 1
+    known = fitted.probabilities(rows.features)[:, column]
+    if getattr(setting, "sampling", "") == "one_sample":  # some of the known class are not among the unlabeled
+        left = known * (1 - (1 - unlabeled.mean()) / 0.4)
+        known = left / (left + 1 - known)
+    doubts = fitted.doubts(rows)
+    np.testing.assert_allclose(doubts[unlabeled], known[unlabeled], rtol=1e-9)
+    assert not doubts[~unlabeled].any()
 
 
 BAD = [

@@ -308,7 +308,8 @@ def test_the_doubt_of_a_label_is_bayes_rule() -> None:
     rows = Observed(np.repeat(points, 3, axis=0), np.tile(np.arange(3), 6))
     learner = learner_of(EstimatedNoise(), rows, 3, known)
     learner.get_buffer("estimated").copy_(torch.tensor(TABLE).expand(3, 3, 3))
-    doubts = learner.doubts(torch.tensor(rows.features).float(), torch.tensor(rows.marks))
+    features = torch.tensor(rows.features).float()
+    doubts = learner.doubts(features, torch.tensor(rows.marks), learner.log_probabilities(features))
     joint = eta[:, :, None] * TABLE
     exact = 1 - np.einsum("nss->ns", joint) / joint.sum(axis=1)
     assert doubts is not None
