@@ -218,8 +218,9 @@ def _exact(logits: "Tensor") -> AbstractContextManager[None]:
     """Only the network can do with fewer digits: within, what is multiplied keeps those it has."""
     import torch
 
-    kind = logits.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    kind = logits.device.type  # of which autocast knows not all
+    mixed = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if mixed else nullcontext()
 
 
 @cache

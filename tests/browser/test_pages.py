@@ -101,28 +101,6 @@ def test_the_form_of_a_discovery_offers_every_method_with_its_fields(visitor: An
     visitor.picture("form-discovery")
 
 
-def test_a_classifier_is_ordered_by_saying_what_the_labels_are(visitor: Any, site: Site, first: str) -> None:
-    open_form(visitor, site, "classify", "Setting")
-    page, setting = visitor.page, visitor.field("Training", "Setting")
-    offered = {button.inner_text() for button in setting.get_by_role("button").all()}
-    assert {kind.replace("_", " ").capitalize() for kind in (*SETTINGS, *UNSETTLED)} <= offered
-    setting.get_by_role("button", name="Positive unlabeled", exact=True).click()
-    page.get_by_role("button", name="Submit").click()
-    page.get_by_text("'kind': 'positive_unlabeled'} is not valid").first.wait_for()  # its prior nobody knows for them
-    setting.locator("input").first.fill("0.4")
-    setting.scroll_into_view_if_needed()
-    visitor.picture("form-classify")
-    page.get_by_role("button", name="Submit").click()
-    page.get_by_role("button", name="View run").last.click()
-    page.wait_for_url(re.compile("/runs/flow-run/"))
-    run = page.url.rpartition("/")[2].partition("?")[0]
-    asked = build(read_form(Classify, site.run(run)["parameters"]["config"]))
-    assert asked.training.setting == PositiveUnlabeled(0.4)
-    assert ended(site, run)["state_type"] == "COMPLETED"
-    page.get_by_role("tablist").get_by_text("Artifacts", exact=True).click()
-    visitor.picture("run-classify")
-
-
 def test_the_automation_says_what_it_does(visitor: Any, site: Site) -> None:
     page = visitor.page
     page.goto(site.api.removesuffix("/api") + "/automations")
@@ -214,3 +192,25 @@ def test_the_registry_shows_alias_and_card(visitor: Any, site: Site, first: str,
     assert [each for each in headings if each in CARD] == list(CARD)
     assert "gates passed." in page.locator("body").inner_text()
     visitor.picture("mlflow-card")
+
+
+def test_a_classifier_is_ordered_by_saying_what_the_labels_are(visitor: Any, site: Site, first: str) -> None:
+    open_form(visitor, site, "classify", "Setting")
+    page, setting = visitor.page, visitor.field("Training", "Setting")
+    offered = {button.inner_text() for button in setting.get_by_role("button").all()}
+    assert {kind.replace("_", " ").capitalize() for kind in (*SETTINGS, *UNSETTLED)} <= offered
+    setting.get_by_role("button", name="Positive unlabeled", exact=True).click()
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_text("'kind': 'positive_unlabeled'} is not valid").first.wait_for()  # its prior nobody knows for them
+    setting.locator("input").first.fill("0.4")
+    setting.scroll_into_view_if_needed()
+    visitor.picture("form-classify")
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_role("button", name="View run").last.click()
+    page.wait_for_url(re.compile("/runs/flow-run/"))
+    run = page.url.rpartition("/")[2].partition("?")[0]
+    asked = build(read_form(Classify, site.run(run)["parameters"]["config"]))
+    assert asked.training.setting == PositiveUnlabeled(0.4)
+    assert ended(site, run)["state_type"] == "COMPLETED"
+    page.get_by_role("tablist").get_by_text("Artifacts", exact=True).click()
+    visitor.picture("run-classify")

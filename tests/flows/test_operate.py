@@ -144,7 +144,7 @@ def test_the_addresses_and_what_is_there_are_told(tmp_path: Path) -> None:
     shown = page()
     operate.operate(ANYWHERE, tmp_path, shown)
     said = text(shown)
-    assert "pipeline, update, discover, tune: open one, then Run, Custom run" in said
+    assert "pipeline, update, discover, tune, classify: open one, then Run, Custom run" in said
     for where in ("/deployments", "/automations", "/#/experiments", "/#/models"):
         (line,) = [line for line in said.splitlines() if where in line]
         assert "http://127.0.0.1:" in line
