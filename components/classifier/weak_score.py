@@ -20,6 +20,7 @@ from components.errors import InputError
 from components.evaluation import Interval
 from components.weak import Evidence, Forward, Setting, WeakRisk
 from components.weak.observed import Marks
+from components.weak.risk import shares_of
 
 if TYPE_CHECKING:
     import torch
@@ -124,7 +125,7 @@ def weak_scores(
     by_row = kind in ("set", "instance")  # each row has a channel of its own, and all are one sample
     groups = np.zeros(len(marks), dtype=np.int64) if by_row else np.asarray(marks, dtype=np.int64)
     totals = evidence.totals()
-    counted = evidence.inside @ (risk.coefficients / torch.where(totals > 0, totals, 1.0)).T
+    counted = shares_of(evidence.inside, totals) @ risk.coefficients.T
     estimates, influences = {}, {}
     for model, probability in probabilities.items():
         logits = torch.tensor(np.array(probability), dtype=torch.float64).clamp_min(TINY).log()
