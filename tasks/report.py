@@ -45,12 +45,17 @@ def write_report(stage: Stage, told: Told) -> Path:
     work = stage.work
     path = work.folder / "report.html"
     render_report(_story(told, work), path)
+    link_report(path, told.model, work)
+    return path
+
+
+def link_report(path: Path, model: RegisteredModel, work: Workspace) -> None:
+    """Keep the page at ``path`` with the run, and link both from the run's page."""
     work.run.artifact(path)
     links = {"report": path.as_uri()}
     if url := work.tracking.run_url(work.run.run_id):
         links["MLflow run"] = shown(url)
-    publish_links("links", links, f"Model {told.model.name}, version {told.model.version}, {told.model.alias}.")
-    return path
+    publish_links("links", links, f"Model {model.name}, version {model.version}, {model.alias}.")
 
 
 def _story(told: Told, work: Workspace) -> ReportStory:

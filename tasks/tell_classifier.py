@@ -8,9 +8,9 @@ import pandas as pd
 from components.classification import LearntClassifier
 from components.classification_assessment import AssessedClassifier
 from components.contracts import Dataset
-from tasks.artifacts import publish_links
 from tasks.classifier_report import PICTURES, ClassifierStory, render_classifier_report
 from tasks.registry import RegisteredModel
+from tasks.report import link_report
 from tasks.report_page import Registered
 from tasks.settings import shown
 from tasks.stage import Stage, stage
@@ -39,9 +39,5 @@ def tell_classifier(
         timings=work.timing_table()[["stage", "seconds"]].round(1),
     )
     render_classifier_report(story, path)
-    work.run.artifact(path)
-    links = {"report": path.as_uri()}
-    if url := work.tracking.run_url(work.run.run_id):
-        links["MLflow run"] = shown(url)
-    publish_links("links", links, f"Model {model.name}, version {model.version}, {model.alias}.")
+    link_report(path, model, work)
     return path

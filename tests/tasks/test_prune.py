@@ -30,7 +30,7 @@ def settings(tmp_path: Path) -> Settings:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"1234")
         aged(file.parent, 500)
-    for place in (made.datasets, made.home / "models"):
+    for place in (made.datasets, made.home / "models", made.checkpoints):
         for name, days in (("old", 40), ("new", 2)):
             (place / name).mkdir(parents=True)
             (place / name / "part").write_bytes(b"12345")
@@ -61,11 +61,12 @@ def test_what_is_old_and_can_be_made_again_goes_and_nothing_else(settings: Setti
         "dataset",
         "half-made by a run that was killed",
         "result of a stage",
+        "training that was killed",
     ]
     assert {each.size for each in removed if each.kind in ("dataset", "copy of a server's model")} == {5}
     kept = left(settings)
-    assert {*KEPT_FOREVER, "datasets/new/part", "models/new/part"} <= kept
-    assert not any(name.startswith(("datasets/old", "models/old")) for name in kept)
+    assert {*KEPT_FOREVER, "datasets/new/part", "models/new/part", "checkpoints/new/part"} <= kept
+    assert not any(name.startswith(("datasets/old", "models/old", "checkpoints/old")) for name in kept)
     assert [entry_of("train", key, settings.stages).find() is None for key in ("old", "new")] == [True, False]
     locks = sorted(path.name for path in (settings.stages / ".locks").iterdir())
     assert locks == [entry_of("train", "new", settings.stages).folder.name]
